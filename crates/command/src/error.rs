@@ -1,0 +1,77 @@
+//! Faults of the cluster, as opposed to errors of a command: each says what the client may do next.
+//! The codes are documented for users in docs/errors.md.
+
+use crate::Reply;
+use stdx::NodeId;
+
+/// What a client may do about a fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Retry {
+    /// Nothing happened; the same request may be sent again after a short wait.
+    Safe,
+    /// Nothing happened here; send it elsewhere.
+    Elsewhere,
+    /// Nobody knows whether it happened; read before writing again.
+    Unknown,
+    /// It will not succeed as it is.
+    Never,
+}
+
+/// Why the cluster could not answer a command.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Fault {
+    /// The shard has no leader that a majority follows, as seen from here.
+    #[error("CLUSTERDOWN the shard has no leader; nothing was written, retry")]
+    NoLeader,
+    /// This replica does not lead; `leader` does, if known.
+    #[error("TRYAGAIN the shard's leader moved; nothing was written, retry")]
+    NotLeader {
+        /// Who leads, as far as this node knows.
+        leader: Option<NodeId>,
+    },
+    /// A proposal was overwritten by another leader's log: it did not happen.
+    #[error("TRYAGAIN leadership changed before the write was committed; nothing was written, retry")]
+    Overwritten,
+    /// The deadline passed while the outcome was open.
+    #[error("UNKNOWNOUTCOME the write may or may not have been committed before its deadline; read before retrying")]
+    OutcomeUnknown,
+    /// The deadline of a read, or of a write that was never proposed, passed.
+    #[error("CLUSTERDOWN no majority answered before the deadline; nothing was written, retry")]
+    Deadline,
+    /// A queue is full.
+    #[error("BUSY this node is overloaded; nothing was written, back off and retry")]
+    Overloaded,
+    /// The disk has no room for the log to grow.
+    #[error("OOM the disk of a majority of replicas is full; writes are refused until space returns")]
+    DiskFull,
+    /// The replica is fenced: its data was damaged and is being rebuilt.
+    #[error("LOADING this replica is being rebuilt from its peers; retry")]
+    Fenced,
+    /// The node is draining or shutting down.
+    #[error("TRYAGAIN this node is shutting down; nothing was written, retry elsewhere")]
+    ShuttingDown,
+    /// A request or its effects exceed a limit.
+    #[error("ERR {0}")]
+    TooLarge(&'static str),
+}
+
+impl Fault {
+    /// What the client may do.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        match self {
+            Fault::NoLeader | Fault::Overwritten | Fault::Deadline | Fault::Overloaded | Fault::DiskFull | Fault::Fenced => {
+                Retry::Safe
+            }
+            Fault::NotLeader { .. } | Fault::ShuttingDown => Retry::Elsewhere,
+            Fault::OutcomeUnknown => Retry::Unknown,
+            Fault::TooLarge(_) => Retry::Never,
+        }
+    }
+}
+
+impl From<Fault> for Reply {
+    fn from(fault: Fault) -> Reply {
+        Reply::Error(fault.to_string().into())
+    }
+}

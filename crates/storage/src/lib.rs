@@ -1,0 +1,18 @@
+//! What a node keeps: the replicated log (fsynced before a write is acknowledged) and the engine that holds applied
+//! state, over a `Disk` that the server makes real and the simulator makes cruel.
+//!
+//! ```text
+//!   consensus side ─ WriteSet ─▶ log::LogWriter ─▶ segments on Disk          (durable: fsynced)
+//!   state side ─ Batch ─▶ Replica: active table ─▶ frozen ─▶ flush ─▶ Engine (may lag; the log covers the gap)
+//!   readers ─ View ──────▶ Replica: active, frozen, cache, Engine
+//! ```
+//!
+//! Invariants: knows nothing of commands or Raft; never decides, only keeps. Not here: who may read, what a key means.
+
+mod batch;
+mod disk;
+mod view;
+
+pub use batch::{Batch, Op};
+pub use disk::{Disk, DiskFile};
+pub use view::{EngineError, View};
