@@ -8,10 +8,12 @@
 mod error;
 mod reply;
 mod table;
+mod work;
 
 pub use error::{Fault, Retry};
 pub use reply::Reply;
 pub use table::{Arity, Flags, Group, KeySpec, Spec, lookup, specs};
+pub use work::{SessionId, Work};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
