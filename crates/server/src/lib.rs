@@ -1,1 +1,3 @@
-//! placeholder
+//! The only crate with IO.
+
+pub mod config;

@@ -1,0 +1,578 @@
+//! Turns what was written into typed values and checks the relations between them.
+
+use super::error::{ConfigErrors, Origin};
+use super::settings::{self, SETTINGS, Value, show_duration, show_size};
+use super::source::{Values, Written};
+use super::{Config, Limits, Listen, LogLimits, Logging, Memory, Raft, Timeouts};
+use cluster::NodeRecord;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use stdx::NodeId;
+
+/// More initial nodes than this are a mistake: each talks to every other.
+const PEERS_MAX: usize = 99;
+
+/// Typed values by key. A setting that was rejected carries its default, and is marked so that no relation complains about it.
+struct Typed<'a> {
+    written: &'a Values,
+    values: BTreeMap<&'static str, Value>,
+    rejected: BTreeSet<&'static str>,
+}
+
+/// Checks everything. `None` only if errors were pushed.
+pub(super) fn check(written: &Values, errors: &mut ConfigErrors) -> Option<Config> {
+    let typed = Typed::new(written, errors)?;
+    let mut warnings = written.warnings.clone();
+    let listen = Listen {
+        peer: typed.address("listen.peer"),
+        redis: typed.address("listen.redis"),
+        redis_cluster: typed.address("listen.redis_cluster"),
+        http: typed.address("listen.http"),
+    };
+    let peers = read_peers(written, &listen, errors);
+    let config = typed.assemble(listen, peers);
+    if !written.incomplete {
+        check_addresses(&typed, &config, &mut warnings, errors);
+        check_peers(&typed, &config, &mut warnings, errors);
+        check_times(&typed, &config, errors);
+        check_sizes(&typed, &config, errors);
+        check_data_dir(&typed, &config.data_dir, errors);
+    }
+    let own = config.peers.get(&config.node.0).cloned();
+    Some(Config {
+        advertise: own.unwrap_or_else(|| record_of(&listen, &config.zone)),
+        warnings,
+        ..config
+    })
+}
+
+impl<'a> Typed<'a> {
+    fn new(written: &'a Values, errors: &mut ConfigErrors) -> Option<Typed<'a>> {
+        let mut typed = Typed {
+            written,
+            values: BTreeMap::new(),
+            rejected: written.rejected.clone(),
+        };
+        for setting in SETTINGS {
+            let default = setting.kind.parse(setting.default).ok()?;
+            let value = match written.settings.get(setting.key) {
+                None => default,
+                Some(Written { text, origin }) => {
+                    setting.kind.parse(text).unwrap_or_else(|(what, remedy)| {
+                        errors.push(origin, format!("`{}`: {what}", setting.key), remedy);
+                        typed.rejected.insert(setting.key);
+                        default
+                    })
+                }
+            };
+            typed.values.insert(setting.key, value);
+        }
+        Some(typed)
+    }
+
+    /// Where to point when `key` breaks a relation.
+    fn origin(&self, key: &str) -> Origin {
+        self.written
+            .settings
+            .get(key)
+            .map_or(Origin::Default, |w| w.origin.clone())
+    }
+
+    /// Of keys in a broken relation, the one that somebody wrote, the first by preference.
+    fn culprit(&self, keys: &[&str]) -> Origin {
+        let written = keys
+            .iter()
+            .map(|k| self.origin(k))
+            .find(|o| *o != Origin::Default);
+        written.unwrap_or(Origin::Default)
+    }
+
+    fn usable(&self, keys: &[&str]) -> bool {
+        !keys.iter().any(|k| self.rejected.contains(k))
+    }
+
+    fn is_written(&self, key: &str) -> bool {
+        self.written.settings.contains_key(key)
+    }
+
+    fn value(&self, key: &str) -> &Value {
+        // The table has a row for every key asked for here: a test builds the default configuration.
+        self.values.get(key).unwrap_or(&Value::Auto)
+    }
+
+    fn number(&self, key: &str) -> u64 {
+        if let Value::Number(n) = self.value(key) {
+            *n
+        } else {
+            0
+        }
+    }
+
+    fn count(&self, key: &str) -> usize {
+        usize::try_from(self.number(key)).unwrap_or(usize::MAX)
+    }
+
+    fn count_or(&self, key: &str, auto: usize) -> usize {
+        if *self.value(key) == Value::Auto {
+            auto
+        } else {
+            self.count(key)
+        }
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        matches!(self.value(key), Value::Bool(true))
+    }
+
+    fn duration(&self, key: &str) -> Duration {
+        if let Value::Duration(d) = self.value(key) {
+            *d
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    fn address(&self, key: &str) -> SocketAddr {
+        if let Value::Address(a) = self.value(key) {
+            *a
+        } else {
+            SocketAddr::from(([127, 0, 0, 1], 0))
+        }
+    }
+
+    fn text(&self, key: &str) -> String {
+        if let Value::Text(t) = self.value(key) {
+            t.clone()
+        } else {
+            String::new()
+        }
+    }
+
+    fn assemble(&self, listen: Listen, mut peers: BTreeMap<u64, NodeRecord>) -> Config {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let node = self.number("node");
+        let zone = self.text("zone");
+        let advertise = record_of(&listen, &zone);
+        if peers.is_empty() {
+            peers.insert(node, advertise.clone());
+        }
+        if let Some(own) = peers.get_mut(&node).filter(|own| own.zone.is_empty()) {
+            own.zone.clone_from(&zone);
+        }
+        Config {
+            node: NodeId(node),
+            cluster: self.text("cluster"),
+            data_dir: PathBuf::from(self.text("data_dir")),
+            listen,
+            advertise,
+            peers,
+            zone,
+            raft: Raft {
+                tick: self.duration("raft.tick"),
+                heartbeat: self.duration("raft.heartbeat"),
+                lease: self.duration("raft.lease"),
+                vote_guard: self.duration("raft.vote_guard"),
+                election_timeout: self.duration("raft.election_timeout"),
+            },
+            workers: self.count_or("workers", (cores / 2).max(1)),
+            io_threads: self.count_or("io_threads", cores),
+            limits: self.limits(),
+            timeouts: Timeouts {
+                request: self.duration("timeouts.request"),
+                leader_wait: self.duration("timeouts.leader_wait"),
+                drain: self.duration("timeouts.drain"),
+            },
+            log: Logging {
+                format: settings::log_format(&self.text("log.format")),
+                level: self
+                    .text("log.level")
+                    .parse()
+                    .unwrap_or(tracing::Level::INFO),
+            },
+            warnings: Vec::new(),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            max_clients: self.count("limits.max_clients"),
+            client_output_buffer_bytes: self.count("limits.client_output_buffer"),
+            connection_queue: self.count("limits.connection_queue"),
+            worker_queue: self.count("limits.worker_queue"),
+            peer_queue_bytes: self.count("limits.peer_queue"),
+            memory: Memory {
+                active_table_bytes: self.count("limits.memory.active_table"),
+                cache_bytes: self.count("limits.memory.cache"),
+                block_cache_bytes: self.count("limits.memory.block_cache"),
+            },
+            log: LogLimits {
+                segment_bytes: self.number("limits.log.segment"),
+                max_log_bytes: self.number("limits.log.max"),
+                reserve_bytes: self.number("limits.log.reserve"),
+            },
+        }
+    }
+}
+
+fn record_of(listen: &Listen, zone: &str) -> NodeRecord {
+    NodeRecord {
+        peer: listen.peer.to_string(),
+        redis: listen.redis.to_string(),
+        redis_cluster: listen.redis_cluster.to_string(),
+        http: listen.http.to_string(),
+        zone: zone.to_owned(),
+    }
+}
+
+fn read_peers(
+    written: &Values,
+    listen: &Listen,
+    errors: &mut ConfigErrors,
+) -> BTreeMap<u64, NodeRecord> {
+    let mut peers = BTreeMap::new();
+    for (id, fields) in &written.peers {
+        let at = written
+            .peer_origins
+            .get(id)
+            .cloned()
+            .unwrap_or(Origin::Default);
+        let mut missing = Vec::new();
+        let mut endpoint =
+            |name: &'static str, port: u16| match (fields.get(name), fields.get("host")) {
+                (Some(Written { text, origin }), _) => {
+                    if !text.is_empty() && !is_endpoint(text) {
+                        let what = format!(
+                            "`peers.{id}.{name}`: {text:?} is not an address others can connect to"
+                        );
+                        errors.push(
+                            origin,
+                            what,
+                            "write host:port, such as \"10.0.0.2:8379\" or \"node2.example:8379\"",
+                        );
+                    }
+                    text.clone()
+                }
+                (None, Some(host)) if host.text.contains(':') => {
+                    format!("[{}]:{port}", host.text.trim_matches(['[', ']']))
+                }
+                (None, Some(host)) => format!("{}:{port}", host.text),
+                (None, None) => {
+                    missing.push(name);
+                    String::new()
+                }
+            };
+        let record = NodeRecord {
+            redis: endpoint("redis", listen.redis.port()),
+            redis_cluster: endpoint("redis_cluster", listen.redis_cluster.port()),
+            peer: endpoint("peer", listen.peer.port()),
+            http: endpoint("http", listen.http.port()),
+            zone: fields
+                .get("zone")
+                .map(|w| w.text.clone())
+                .unwrap_or_default(),
+        };
+        if !missing.is_empty() && !written.incomplete {
+            let what = format!("[peers.{id}] does not say {}", missing.join(", "));
+            errors.push(
+                &at,
+                what,
+                "give host = \"10.0.0.2\" for the usual ports, or each of them as host:port",
+            );
+        }
+        if let Some(zone) = fields.get("zone").filter(|w| !settings::is_name(&w.text)) {
+            let remedy = format!("write {}", settings::Kind::NameOrEmpty.describe());
+            errors.push(
+                &zone.origin,
+                format!("`peers.{id}.zone`: {:?} is not a name", zone.text),
+                remedy,
+            );
+        }
+        peers.insert(*id, record);
+    }
+    peers
+}
+
+/// Whether `text` is `host:port` with a host that means something on another machine.
+fn is_endpoint(text: &str) -> bool {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return address.port() != 0 && !address.ip().is_unspecified();
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let host_ok = !host.is_empty()
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+    host_ok && port.parse::<u16>().is_ok_and(|p| p != 0)
+}
+
+fn check_addresses(
+    typed: &Typed<'_>,
+    config: &Config,
+    warnings: &mut Vec<String>,
+    errors: &mut ConfigErrors,
+) {
+    let keys = [
+        "listen.redis",
+        "listen.redis_cluster",
+        "listen.peer",
+        "listen.http",
+    ];
+    for (i, a) in keys.iter().enumerate() {
+        for b in &keys[i + 1..] {
+            let (x, y) = (typed.address(a), typed.address(b));
+            let overlap = x.ip() == y.ip() || x.ip().is_unspecified() || y.ip().is_unspecified();
+            if typed.usable(&[a, b]) && x.port() == y.port() && overlap {
+                errors.push(
+                    &typed.culprit(&[b, a]),
+                    format!("`{b}` ({y}) and `{a}` ({x}) share a port"),
+                    "give each its own port",
+                );
+            }
+        }
+    }
+    let open: Vec<_> = keys
+        .iter()
+        .filter(|k| typed.usable(&[k]) && !typed.address(k).ip().is_loopback())
+        .collect();
+    if typed.flag("protected_mode") && typed.usable(&["protected_mode"]) {
+        for key in open {
+            let what = format!(
+                "`{key}` = {} can be reached from other machines, and nobody must authenticate",
+                typed.address(key)
+            );
+            let remedy = "listen on 127.0.0.1, or set protected_mode = false if every machine that reaches it may read and write everything";
+            errors.push(&typed.origin(key), what, remedy);
+        }
+    } else if !open.is_empty() {
+        let open: Vec<_> = open.iter().map(|k| typed.address(k).to_string()).collect();
+        let open = open.join(", ");
+        warnings.push(format!("protected mode is off: whoever reaches {open} can read, change and delete everything without a password"));
+    }
+    let wildcard = keys.iter().find(|k| typed.address(k).ip().is_unspecified());
+    if let Some(key) = wildcard.filter(|_| !typed.written.peers.contains_key(&config.node.0)) {
+        let what = format!(
+            "`{key}` = {} is no address that clients and peers can be sent to",
+            typed.address(key)
+        );
+        errors.push(
+            &typed.origin(key),
+            what,
+            format!(
+                "say how others reach this node: [peers.{}] host = \"10.0.0.1\"",
+                config.node.0
+            ),
+        );
+    }
+}
+
+fn check_peers(
+    typed: &Typed<'_>,
+    config: &Config,
+    warnings: &mut Vec<String>,
+    errors: &mut ConfigErrors,
+) {
+    let node = config.node.0;
+    if !config.peers.contains_key(&node) && typed.usable(&["node"]) {
+        let listed: Vec<_> = config.peers.keys().map(u64::to_string).collect();
+        let what = format!(
+            "node {node} is not one of the peers ({})",
+            listed.join(", ")
+        );
+        let remedy = if typed.is_written("node") {
+            "add"
+        } else {
+            "say which peer this node is with `node = …`, or add"
+        };
+        errors.push(
+            &typed.origin("node"),
+            what,
+            format!(
+                "{remedy} [peers.{node}]: the list names every initial node, this one included"
+            ),
+        );
+    }
+    if config.peers.len() > PEERS_MAX {
+        let what = format!("{} peers are more than {PEERS_MAX}", config.peers.len());
+        errors.push(&typed.origin("node"), what, "begin with fewer nodes");
+    }
+    let mut users: BTreeMap<&str, String> = BTreeMap::new();
+    for (id, record) in &config.peers {
+        let fields = [
+            ("redis", &record.redis),
+            ("redis_cluster", &record.redis_cluster),
+            ("peer", &record.peer),
+            ("http", &record.http),
+        ];
+        for (name, address) in fields {
+            let Some(other) = users.insert(address, format!("peers.{id}.{name}")) else {
+                continue;
+            };
+            if !address.is_empty() {
+                let origin = typed
+                    .written
+                    .peer_origins
+                    .get(id)
+                    .cloned()
+                    .unwrap_or(Origin::Default);
+                errors.push(
+                    &origin,
+                    format!("`peers.{id}.{name}` = {address} is also `{other}`"),
+                    "give every endpoint its own address",
+                );
+            }
+        }
+    }
+    if config.peers.len() == 2 {
+        warnings.push(
+            "a cluster of two nodes stops when either of them stops: use one, or three and more"
+                .into(),
+        );
+    }
+}
+
+/// `a` must be shorter than `b`, each a duration by key; `factor` multiplies `a`.
+fn check_shorter(
+    typed: &Typed<'_>,
+    errors: &mut ConfigErrors,
+    factor: u32,
+    a: &str,
+    b: &str,
+    why: &str,
+) {
+    let (x, y) = (typed.duration(a), typed.duration(b));
+    if !typed.usable(&[a, b]) || x * factor < y {
+        return;
+    }
+    let times = if factor > 1 {
+        format!("{factor} × ")
+    } else {
+        String::new()
+    };
+    let what = format!(
+        "`{b}` ({}) must be longer than {times}`{a}` ({}): {why}",
+        show_duration(y),
+        show_duration(x)
+    );
+    errors.push(
+        &typed.culprit(&[b, a]),
+        what,
+        format!("raise `{b}` or lower `{a}`; the defaults suit most networks"),
+    );
+}
+
+fn check_times(typed: &Typed<'_>, config: &Config, errors: &mut ConfigErrors) {
+    if config.raft.tick > config.raft.heartbeat && typed.usable(&["raft.tick", "raft.heartbeat"]) {
+        let (tick, heartbeat) = (
+            show_duration(config.raft.tick),
+            show_duration(config.raft.heartbeat),
+        );
+        let what = format!(
+            "`raft.tick` ({tick}) is longer than `raft.heartbeat` ({heartbeat}), which could not be kept"
+        );
+        errors.push(
+            &typed.culprit(&["raft.tick", "raft.heartbeat"]),
+            what,
+            "lower `raft.tick` or raise `raft.heartbeat`",
+        );
+    }
+    check_shorter(
+        typed,
+        errors,
+        2,
+        "raft.heartbeat",
+        "raft.lease",
+        "one lost heartbeat must not cost the lease",
+    );
+    check_shorter(
+        typed,
+        errors,
+        1,
+        "raft.lease",
+        "raft.vote_guard",
+        "a lease must have ended before another leader can exist",
+    );
+    check_shorter(
+        typed,
+        errors,
+        1,
+        "raft.vote_guard",
+        "raft.election_timeout",
+        "silence must end the guard before it starts an election",
+    );
+    check_shorter(
+        typed,
+        errors,
+        1,
+        "timeouts.leader_wait",
+        "timeouts.request",
+        "the wait is a part of the request's time",
+    );
+}
+
+fn check_sizes(typed: &Typed<'_>, config: &Config, errors: &mut ConfigErrors) {
+    let log = &config.limits.log;
+    let mut segments = |key: &'static str, bytes: u64, least: u64, why: &str| {
+        if bytes < least * log.segment_bytes && typed.usable(&[key, "limits.log.segment"]) {
+            let (bytes, segment) = (show_size(bytes), show_size(log.segment_bytes));
+            let what =
+                format!("`{key}` ({bytes}) is less than {least} segments of {segment}: {why}");
+            let least = show_size(least * log.segment_bytes);
+            errors.push(
+                &typed.culprit(&[key, "limits.log.segment"]),
+                what,
+                format!("raise it to \"{least}\" or lower `limits.log.segment`"),
+            );
+        }
+    };
+    segments(
+        "limits.log.max",
+        log.max_log_bytes,
+        4,
+        "the log could not free one while writing another",
+    );
+    segments(
+        "limits.log.reserve",
+        log.reserve_bytes,
+        2,
+        "the log could not go on while space is made",
+    );
+}
+
+/// The directory, or the nearest one above it that exists, can be written by this process. Nothing is created.
+fn check_data_dir(typed: &Typed<'_>, path: &Path, errors: &mut ConfigErrors) {
+    if !typed.usable(&["data_dir"]) {
+        return;
+    }
+    let here = Path::new(".");
+    let existing = path
+        .ancestors()
+        .map(|p| if p.as_os_str().is_empty() { here } else { p })
+        .find(|p| p.exists());
+    let existing = existing.unwrap_or(here);
+    let origin = typed.origin("data_dir");
+    if !existing.is_dir() {
+        let what = format!("`data_dir`: {} is not a directory", existing.display());
+        return errors.push(
+            &origin,
+            what,
+            "give the path of a directory, or one that can be created",
+        );
+    }
+    let access =
+        rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    if let Err(error) = rustix::fs::access(existing, access) {
+        let what = format!(
+            "`data_dir`: {} cannot be written: {error}",
+            existing.display()
+        );
+        errors.push(
+            &origin,
+            what,
+            "give its owner to the user Polder runs as, or choose another directory",
+        );
+    }
+}
