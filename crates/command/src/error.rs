@@ -30,10 +30,14 @@ pub enum Fault {
         leader: Option<NodeId>,
     },
     /// A proposal was overwritten by another leader's log: it did not happen.
-    #[error("TRYAGAIN leadership changed before the write was committed; nothing was written, retry")]
+    #[error(
+        "TRYAGAIN leadership changed before the write was committed; nothing was written, retry"
+    )]
     Overwritten,
     /// The deadline passed while the outcome was open.
-    #[error("UNKNOWNOUTCOME the write may or may not have been committed before its deadline; read before retrying")]
+    #[error(
+        "UNKNOWNOUTCOME the write may or may not have been committed before its deadline; read before retrying"
+    )]
     OutcomeUnknown,
     /// The deadline of a read, or of a write that was never proposed, passed.
     #[error("CLUSTERDOWN no majority answered before the deadline; nothing was written, retry")]
@@ -42,7 +46,9 @@ pub enum Fault {
     #[error("BUSY this node is overloaded; nothing was written, back off and retry")]
     Overloaded,
     /// The disk has no room for the log to grow.
-    #[error("OOM the disk of a majority of replicas is full; writes are refused until space returns")]
+    #[error(
+        "OOM the disk of a majority of replicas is full; writes are refused until space returns"
+    )]
     DiskFull,
     /// The replica is fenced: its data was damaged and is being rebuilt.
     #[error("LOADING this replica is being rebuilt from its peers; retry")]
@@ -60,9 +66,12 @@ impl Fault {
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {
-            Fault::NoLeader | Fault::Overwritten | Fault::Deadline | Fault::Overloaded | Fault::DiskFull | Fault::Fenced => {
-                Retry::Safe
-            }
+            Fault::NoLeader
+            | Fault::Overwritten
+            | Fault::Deadline
+            | Fault::Overloaded
+            | Fault::DiskFull
+            | Fault::Fenced => Retry::Safe,
             Fault::NotLeader { .. } | Fault::ShuttingDown => Retry::Elsewhere,
             Fault::OutcomeUnknown => Retry::Unknown,
             Fault::TooLarge(_) => Retry::Never,

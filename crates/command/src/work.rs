@@ -15,7 +15,7 @@ pub struct SessionId {
 }
 
 /// One atomic step on one shard.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Work {
     /// One command.
     Single(Command),
