@@ -22,6 +22,7 @@ mod settings;
 mod source;
 #[cfg(test)]
 mod tests;
+mod typed;
 
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use reference::{annotated_default, markdown};

@@ -158,42 +158,52 @@ fn read_file(path: &Path, values: &mut Values, errors: &mut ConfigErrors) {
     };
     let (document, syntax) = DeTable::parse_recoverable(&text);
     let mut broken_header = false;
+    let mut broken_lines = BTreeSet::new();
     for error in &syntax {
         let line = error.span().map_or(1, |span| line_of(span.start));
         let written = text.lines().nth(line - 1).unwrap_or_default().trim();
         broken_header |= written.starts_with('[');
+        broken_lines.insert(line);
         values.incomplete = true;
+        let (message, _) = error
+            .message()
+            .split_once(", expected")
+            .unwrap_or((error.message(), ""));
+        let at = Origin::File(path.to_owned(), line);
         errors.push(
-            &Origin::File(path.to_owned(), line),
-            format!("not TOML: {}", error.message().trim()),
-            remedy_for_syntax(written),
+            &at,
+            format!("not TOML: {}", message.trim()),
+            remedy_for_syntax(message, written),
         );
     }
     // Below a damaged [table] line every key would be taken for one of another table.
     if !broken_header {
-        let origin = |offset| Origin::File(path.to_owned(), line_of(offset));
-        walk("", document.get_ref(), &origin, values, errors);
+        let place = |offset| {
+            let line = line_of(offset);
+            (!broken_lines.contains(&line)).then(|| Origin::File(path.to_owned(), line))
+        };
+        walk("", document.get_ref(), &place, values, errors);
     }
 }
 
-fn remedy_for_syntax(line: &str) -> String {
+fn remedy_for_syntax(message: &str, line: &str) -> String {
     match line.split_once('=') {
-        _ if line.starts_with('[') => "write a table as [name]".into(),
-        Some((key, value)) if !value.trim().starts_with('"') && !value.trim().is_empty() => {
-            format!(
-                "write text, durations, sizes and addresses in quotes: {} = \"{}\"",
-                key.trim(),
-                value.trim().trim_matches('"')
-            )
+        _ if line.starts_with('[') => "write a table as [name], once".into(),
+        Some((key, value)) if message.contains("quoted") => {
+            let (key, value) = (key.trim(), value.trim().trim_matches('"'));
+            format!("write text, durations, sizes and addresses in quotes: {key} = \"{value}\"")
         }
         _ => "write a line as key = value, and each key once".into(),
     }
 }
 
+/// Where a byte offset of the file is, unless its line was damaged and has been reported.
+type Place<'a> = &'a dyn Fn(usize) -> Option<Origin>;
+
 fn walk(
     prefix: &str,
     table: &DeTable<'_>,
-    origin: &dyn Fn(usize) -> Origin,
+    place: Place<'_>,
     values: &mut Values,
     errors: &mut ConfigErrors,
 ) {
@@ -203,7 +213,9 @@ fn walk(
         } else {
             format!("{prefix}.{}", name.get_ref())
         };
-        let at = origin(name.span().start);
+        let Some(at) = place(name.span().start) else {
+            continue;
+        };
         match (target(&key), value.get_ref()) {
             (Some(target), scalar) => match scalar_text(scalar) {
                 Some(text) => values.put(target, text, at),
@@ -211,7 +223,7 @@ fn walk(
             },
             (None, DeValue::Table(inner)) if is_table(&key) => {
                 note_peer(&key, &at, values);
-                walk(&key, inner, origin, values, errors);
+                walk(&key, inner, place, values, errors);
             }
             (None, DeValue::Table(_)) => {
                 errors.push(
@@ -308,7 +320,7 @@ fn unknown_table_remedy(key: &str) -> String {
         .chain(["peers"]);
     match tables
         .min_by_key(|table| distance(table, key))
-        .filter(|table| distance(table, key) <= 3)
+        .filter(|table| distance(table, key) <= allowed_distance(key))
     {
         Some(table) => format!("did you mean [{table}]?"),
         None => "remove it; `polder config print-default` lists every setting".into(),
@@ -340,12 +352,17 @@ fn nearest(key: &str) -> Option<&'static str> {
         let misplaced = distance(&last(candidate), &last(key)) + 1;
         distance(candidate, key).min(misplaced)
     };
-    let allowed = 1 + last(key).len() / 4;
+    let allowed = allowed_distance(&last(key));
     SETTINGS
         .iter()
         .map(|s| s.key)
         .min_by_key(|k| score(k))
         .filter(|k| score(k) <= allowed)
+}
+
+/// How many typing errors a word of this length may have and still be recognised.
+fn allowed_distance(word: &str) -> usize {
+    1 + word.len() / 4
 }
 
 /// Levenshtein distance over bytes; the inputs are short keys.
