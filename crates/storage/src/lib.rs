@@ -11,8 +11,17 @@
 
 mod batch;
 mod disk;
+mod engine;
+mod replica;
 mod view;
 
 pub use batch::{Batch, Op};
 pub use disk::{Disk, DiskFile};
+pub use engine::{
+    Change, Engine, Fault, FjallEngine, FjallOptions, MAX_ENGINE_KEY_BYTES, MemEngine,
+};
+pub use replica::{
+    Applied, Chunk, FlushReport, GarbageReport, Install, MAX_KEY_BYTES, MemoryUse, ReadGuard,
+    Replica, ReplicaSnapshot, Store, StoreOptions,
+};
 pub use view::{EngineError, View};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use std::ops::ControlFlow;
 
 /// Why stored data could not be read. Always local to this node, never a client's fault: the replica is fenced.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EngineError {
     /// The operating system refused.
     #[error("engine I/O: {0}")]
@@ -12,9 +12,13 @@ pub enum EngineError {
     /// A checksum did not match or a record did not decode.
     #[error("engine data is damaged: {0}")]
     Damaged(String),
+    /// There is no room left to write; nothing changed, and the same call may succeed once space returns.
+    #[error("engine has no room: {0}")]
+    Full(String),
 }
 
-/// Ordered keys and values at one point in time. Keys are relative to one shard.
+/// Ordered keys and values at one point in time. Keys are relative to one shard, except where an implementation says
+/// otherwise (an engine's keys carry the shard).
 pub trait View {
     /// The value under `key`.
     ///

@@ -1,0 +1,124 @@
+//! Applying: the only way a replica's state changes, apart from installing a snapshot.
+
+use super::keys::{Applied, MAX_KEY_BYTES};
+use super::merge::{Direction, Span, scan_merged};
+use super::table::{TableKey, own_value};
+use super::{Replica, State};
+use crate::{Batch, EngineError, Op};
+use bytes::Bytes;
+use parking_lot::{RwLockUpgradableReadGuard, RwLockWriteGuard};
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A change made ready outside the lock.
+enum Ready<'b> {
+    Set(TableKey, Option<Bytes>),
+    RemoveRange(&'b [u8], &'b [u8]),
+}
+
+impl Replica {
+    /// Applies `batches` in order and moves the replica to `applied`; readers see all of it or nothing.
+    /// It waits for `ReadGuard`s of this replica, so the caller must hold none.
+    ///
+    /// # Errors
+    /// `Damaged` for a key above `MAX_KEY_BYTES`; any error of the engine when a range must be resolved against it.
+    /// Nothing has changed then.
+    pub fn apply(&self, batches: &[Batch], applied: Applied) -> Result<(), EngineError> {
+        let ready = prepare(batches)?;
+        let ranges = ready
+            .iter()
+            .any(|change| matches!(change, Ready::RemoveRange(..)));
+        let (mut state, resolved) = if ranges {
+            // Others may read while the engine is scanned, and nobody else may change the state.
+            let state = self.state.upgradable_read();
+            state.check()?;
+            let resolved = self.resolve(&state, &ready)?;
+            (RwLockUpgradableReadGuard::upgrade(state), resolved)
+        } else {
+            (self.state.write(), Vec::new())
+        };
+        state.check()?;
+        let before = state.active.memory();
+        insert_all(&mut state, ready, resolved);
+        state.applied = applied;
+        self.shared
+            .active_bytes
+            .fetch_add(state.active.memory().wrapping_sub(before), Relaxed);
+        Ok(())
+    }
+
+    /// The keys that each range removes from the state before this call, one list per range in order.
+    fn resolve(
+        &self,
+        state: &State,
+        ready: &[Ready<'_>],
+    ) -> Result<Vec<Vec<TableKey>>, EngineError> {
+        let mut resolved = Vec::new();
+        for change in ready {
+            if let Ready::RemoveRange(start, end) = change {
+                let mut keys = Vec::new();
+                let mut visit = |key: &[u8], _: &Bytes| {
+                    keys.push(TableKey::new(key));
+                    ControlFlow::Continue(())
+                };
+                let span = Span {
+                    start,
+                    end: Some(end),
+                };
+                let engine = self.shared.engine.as_ref();
+                scan_merged(
+                    state.tables(),
+                    engine,
+                    self.prefix(state),
+                    span,
+                    Direction::Ascending,
+                    &mut visit,
+                )?;
+                resolved.push(keys);
+            }
+        }
+        Ok(resolved)
+    }
+}
+
+fn prepare(batches: &[Batch]) -> Result<Vec<Ready<'_>>, EngineError> {
+    let mut ready = Vec::with_capacity(batches.iter().map(|b| b.ops.len()).sum());
+    for op in batches.iter().flat_map(|batch| &batch.ops) {
+        ready.push(match op {
+            Op::Put(key, value) => Ready::Set(check_key(key)?, Some(own_value(value))),
+            Op::Delete(key) => Ready::Set(check_key(key)?, None),
+            Op::DeleteRange(start, end) => Ready::RemoveRange(start, end),
+        });
+    }
+    Ok(ready)
+}
+
+fn check_key(key: &[u8]) -> Result<TableKey, EngineError> {
+    if key.len() > MAX_KEY_BYTES {
+        return Err(EngineError::Damaged(format!(
+            "a batch holds a key of {} bytes",
+            key.len()
+        )));
+    }
+    Ok(TableKey::new(key))
+}
+
+fn insert_all(
+    state: &mut RwLockWriteGuard<'_, State>,
+    ready: Vec<Ready<'_>>,
+    resolved: Vec<Vec<TableKey>>,
+) {
+    let mut resolved = resolved.into_iter();
+    for change in ready {
+        match change {
+            Ready::Set(key, value) => state.active.insert(key, value),
+            Ready::RemoveRange(start, end) => {
+                // First what earlier changes of this call put there, then what was visible before it.
+                state.active.remove_range(start, end);
+                for key in resolved.next().into_iter().flatten() {
+                    state.active.insert(key, None);
+                }
+            }
+        }
+    }
+}
