@@ -13,6 +13,7 @@
 //! Invariants: knows no protocol, no shard, no storage; a `Command` names a served row, has the right number of words,
 //! and no key longer than [`MAX_KEY_BYTES`]. Not here: evaluation (crate `state`).
 
+pub mod double;
 mod error;
 pub mod glob;
 pub mod introspect;
