@@ -1,0 +1,1 @@
+"""What every part shares: processes, clusters, a small RESP client, reports and history checks."""
