@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use stdx::NodeId;
+use stdx::codec::{DecodeError, Put, Reader};
 
 /// What an entry carries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +50,36 @@ pub struct Membership {
     pub learners_next: Vec<NodeId>,
     /// Whether a joint configuration is left automatically.
     pub auto_leave: bool,
+}
+
+impl Membership {
+    /// The bytes kept with the applied state: four lists of node ids, then the flag.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut out = Vec::new();
+        for list in [&self.voters, &self.learners, &self.voters_outgoing, &self.learners_next] {
+            out.put_varint(list.len() as u64);
+            list.iter().for_each(|id| out.put_varint(id.0));
+        }
+        out.put_u8(u8::from(self.auto_leave));
+        out.into()
+    }
+
+    /// Reads what `encode` wrote.
+    ///
+    /// # Errors
+    /// On anything else.
+    pub fn decode(bytes: Bytes) -> Result<Membership, DecodeError> {
+        let mut r = Reader::new(bytes);
+        let mut list = || {
+            let n = r.varint()?;
+            (0..n).map(|_| r.varint().map(NodeId)).collect::<Result<Vec<_>, _>>()
+        };
+        let (voters, learners, voters_outgoing, learners_next) = (list()?, list()?, list()?, list()?);
+        let auto_leave = r.u8()? != 0;
+        r.finish()?;
+        Ok(Membership { voters, learners, voters_outgoing, learners_next, auto_leave })
+    }
 }
 
 /// Where a snapshot of the state machine stands.

@@ -1,0 +1,221 @@
+//! Brings each request to the node that leads its shard: parks it while nobody leads, forwards it when another node
+//! does, sends it again when leadership moved, and says clearly when none of that helped in time.
+//!
+//! A request that may have been proposed elsewhere is never sent twice: when the link to that node breaks, a write ends
+//! with `OutcomeUnknown`; only what certainly was not proposed is dispatched again.
+
+use crate::io::Task;
+use crate::shared::Shared;
+use cluster::{ForwardedReply, PeerMessage};
+use command::{Fault, Reply, Work};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use stdx::{Mono, NodeId, ShardId};
+
+/// Requests that may wait for a leader on one node, all shards together; one more is refused as overload.
+pub const PARKED_MAX: usize = 16_384;
+/// Requests that may be under way to other nodes at once; one more is refused as overload.
+pub const FORWARDED_MAX: usize = 65_536;
+/// How long before a request whose target refused it is tried again, so that two nodes with old knowledge do not play
+/// ping-pong.
+const RETRY_DELAY: Duration = Duration::from_millis(20);
+
+/// What the dispatcher wants done.
+#[derive(Debug)]
+pub enum DispatchOutput<R> {
+    /// Hand the task to the state side of a local worker.
+    Local {
+        /// The worker.
+        worker: usize,
+        /// The task.
+        task: Task<R>,
+    },
+    /// Send to a peer.
+    Send(NodeId, PeerMessage),
+    /// Answer the waiter.
+    Reply(R, Result<Reply, Fault>),
+}
+
+#[derive(Debug)]
+struct Parked<R> {
+    task: Task<R>,
+    since: Mono,
+    not_before: Mono,
+}
+
+#[derive(Debug)]
+struct Forwarded<R> {
+    task: Task<R>,
+    to: NodeId,
+}
+
+/// Requests of this node's clients that are not in the hands of a local worker.
+#[derive(Debug)]
+pub struct Dispatcher<R> {
+    shared: Arc<Shared>,
+    leader_wait: Duration,
+    links: BTreeSet<NodeId>,
+    parked: BTreeMap<ShardId, VecDeque<Parked<R>>>,
+    parked_count: usize,
+    forwarded: BTreeMap<u64, Forwarded<R>>,
+    next_id: u64,
+}
+
+impl<R> Dispatcher<R> {
+    /// A dispatcher that lets a request wait up to `leader_wait` for its shard to have a leader.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, leader_wait: Duration) -> Dispatcher<R> {
+        Dispatcher {
+            shared,
+            leader_wait,
+            links: BTreeSet::new(),
+            parked: BTreeMap::new(),
+            parked_count: 0,
+            forwarded: BTreeMap::new(),
+            next_id: 1,
+        }
+    }
+
+    /// A request from a client of this node.
+    pub fn submit(&mut self, task: Task<R>, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
+        self.route(task, now, now, out);
+    }
+
+    /// A local worker does not lead the shard; nothing was proposed.
+    pub fn bounced(&mut self, task: Task<R>, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
+        if now >= task.deadline {
+            out.push(DispatchOutput::Reply(task.to, Err(Fault::NoLeader)));
+        } else {
+            self.park(task, now, now + RETRY_DELAY, out);
+        }
+    }
+
+    /// A peer answered a forwarded request.
+    pub fn replied(&mut self, id: u64, outcome: ForwardedReply, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
+        // An unknown id is an answer that came after its deadline: the client has been told.
+        let Some(Forwarded { task, .. }) = self.forwarded.remove(&id) else { return };
+        match outcome {
+            ForwardedReply::Done(reply) => out.push(DispatchOutput::Reply(task.to, Ok(reply))),
+            ForwardedReply::Failed(Fault::NotLeader { .. } | Fault::ShuttingDown) => {
+                self.park(task, now, now + RETRY_DELAY, out);
+            }
+            ForwardedReply::Failed(fault) => out.push(DispatchOutput::Reply(task.to, Err(fault))),
+        }
+    }
+
+    /// A link to `node` is usable.
+    pub fn link_up(&mut self, node: NodeId, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
+        self.links.insert(node);
+        self.unpark(now, out);
+    }
+
+    /// The link to `node` broke: what was under way to it may or may not have arrived.
+    pub fn link_down(&mut self, node: NodeId, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
+        self.links.remove(&node);
+        let lost: Vec<u64> = self.forwarded.iter().filter(|(_, f)| f.to == node).map(|(id, _)| *id).collect();
+        for id in lost {
+            let Some(Forwarded { task, .. }) = self.forwarded.remove(&id) else { continue };
+            if is_repeatable(&task.request.work) {
+                self.park(task, now, now + RETRY_DELAY, out);
+            } else {
+                out.push(DispatchOutput::Reply(task.to, Err(Fault::OutcomeUnknown)));
+            }
+        }
+    }
+
+    /// A shard's leader may have become known.
+    pub fn leaders_changed(&mut self, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
+        self.unpark(now, out);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
+        self.unpark(now, out);
+        let late: Vec<u64> = self.forwarded.iter().filter(|(_, f)| now >= f.task.deadline).map(|(id, _)| *id).collect();
+        for id in late {
+            let Some(Forwarded { task, .. }) = self.forwarded.remove(&id) else { continue };
+            let fault = if is_repeatable(&task.request.work) { Fault::Deadline } else { Fault::OutcomeUnknown };
+            out.push(DispatchOutput::Reply(task.to, Err(fault)));
+        }
+    }
+
+    /// Requests waiting here for a leader or for a peer's answer.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.parked_count + self.forwarded.len()
+    }
+
+    fn route(&mut self, task: Task<R>, since: Mono, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
+        let table = self.shared.table();
+        let Some(handle) = table.shards.get(&task.request.shard) else {
+            out.push(DispatchOutput::Reply(task.to, Err(Fault::NoLeader)));
+            return;
+        };
+        match handle.leader() {
+            Some(leader) if leader == self.shared.node => out.push(DispatchOutput::Local { worker: handle.worker, task }),
+            Some(leader) if self.links.contains(&leader) => self.forward(leader, task, out),
+            None if now.since(handle.leaderless_since()) > self.leader_wait && now.since(since) >= RETRY_DELAY => {
+                out.push(DispatchOutput::Reply(task.to, Err(Fault::NoLeader)));
+            }
+            _ => self.park(task, since, now, out),
+        }
+    }
+
+    fn forward(&mut self, to: NodeId, task: Task<R>, out: &mut Vec<DispatchOutput<R>>) {
+        if self.forwarded.len() >= FORWARDED_MAX {
+            out.push(DispatchOutput::Reply(task.to, Err(Fault::Overloaded)));
+            return;
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        out.push(DispatchOutput::Send(to, PeerMessage::Forward { id, request: task.request.clone() }));
+        self.forwarded.insert(id, Forwarded { task, to });
+    }
+
+    fn park(&mut self, task: Task<R>, since: Mono, not_before: Mono, out: &mut Vec<DispatchOutput<R>>) {
+        if self.parked_count >= PARKED_MAX {
+            out.push(DispatchOutput::Reply(task.to, Err(Fault::Overloaded)));
+            return;
+        }
+        self.parked_count += 1;
+        self.parked.entry(task.request.shard).or_default().push_back(Parked { task, since, not_before });
+    }
+
+    /// Dispatches again whatever may find a leader now, in order, and gives up on what waited too long.
+    fn unpark(&mut self, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
+        if self.parked_count == 0 {
+            return;
+        }
+        let table = self.shared.table();
+        for (shard, mut queue) in std::mem::take(&mut self.parked) {
+            let reachable = table
+                .shards
+                .get(&shard)
+                .and_then(|h| h.leader())
+                .is_some_and(|l| l == self.shared.node || self.links.contains(&l));
+            while let Some(parked) = queue.pop_front() {
+                self.parked_count -= 1;
+                let waited = now.since(parked.since) >= self.leader_wait || now >= parked.task.deadline;
+                if reachable && now >= parked.not_before {
+                    self.route(parked.task, parked.since, now, out);
+                } else if waited {
+                    out.push(DispatchOutput::Reply(parked.task.to, Err(Fault::NoLeader)));
+                } else {
+                    self.parked_count += 1;
+                    self.parked.entry(shard).or_default().push_back(parked);
+                }
+            }
+        }
+    }
+}
+
+/// Whether carrying the work out twice is the same as once, because it changes nothing.
+fn is_repeatable(work: &Work) -> bool {
+    match work {
+        Work::Single(command) => !command.spec.is_write(),
+        Work::Transaction { commands, .. } => commands.iter().all(|c| !c.spec.is_write()),
+        Work::Watch { .. } => false,
+        Work::Unwatch => true,
+    }
+}

@@ -3,10 +3,9 @@
 use bytes::Bytes;
 use cluster::{ClusterMap, PeerMessage, Request};
 use command::{Fault, Reply};
-use consensus::{Entry, Message, Role, SnapshotMeta};
+use consensus::{Entry, Membership, Message, Role, SnapshotMeta};
 use std::sync::Arc;
 use stdx::{Mono, NodeId, ShardId};
-use storage::Applied;
 use storage::log::WriteSet;
 
 /// A request on its way to an answer. `R` names who waits for it; the shell chooses the type.
@@ -31,12 +30,17 @@ pub enum ConsensusInput {
     LinkDown(NodeId),
     /// A node is heard again.
     LinkUp(NodeId),
+    /// Nothing is heard from a node any more, though its link may stand: groups it leads must tick again.
+    Silent(NodeId),
     /// A leader asks its followers to stop ticking for groups at (term, last index).
     Hibernate(NodeId, Vec<(ShardId, u64, u64)>),
     /// Entries for the log of a shard, in order; `sequence` counts the proposals of the shard's state side.
     Propose {
         /// The shard.
         shard: ShardId,
+        /// What the proposals were evaluated on: after a refusal, later proposals of the same epoch are refused, too,
+        /// because they may build on the one that will never be.
+        epoch: u64,
         /// The first proposal's sequence; the rest follow consecutively.
         sequence: u64,
         /// The term in which the proposer believes to lead.
@@ -164,6 +168,10 @@ pub enum StateEvent {
     },
     /// A peer fell behind the log: take a snapshot for it.
     SnapshotWanted(ShardId, NodeId),
+    /// The message that announces a snapshot taken before.
+    SnapshotAnnounced(ShardId, Message),
+    /// The membership in force from the entry at this index on.
+    MembershipChanged(ShardId, u64, Membership),
     /// Raft accepted the installed snapshot: the replica continues from it.
     SnapshotAccepted(ShardId, SnapshotMeta),
 }
@@ -203,6 +211,3 @@ pub enum StateOutput<R> {
     /// The replica's data is damaged or the engine failed: it is fenced.
     Fenced(ShardId, String),
 }
-
-/// What a state side keeps about a replica's position, encoded into `Applied::membership`.
-pub type AppliedAt = Applied;

@@ -15,9 +15,17 @@
 //!
 //! Not here: sockets, files, threads (`server`), the wire format (`protocol`).
 
+mod boot;
+mod dispatch;
 pub mod gateway;
 pub mod io;
+mod liveness;
 mod shared;
+mod worker;
 
+pub use boot::{Boot, WorkerBoot, boot, worker_of};
+pub use dispatch::{DispatchOutput, Dispatcher};
 pub use io::{ConsensusInput, ConsensusOutput, StateEvent, StateInput, StateOutput, Task};
-pub use shared::{RouteTable, ShardHandle, Shared};
+pub use liveness::{Liveness, LivenessOutput};
+pub use shared::{Local, RouteTable, ShardHandle, Shared};
+pub use worker::{ConsensusConfig, ConsensusSide, ReplicaBoot, StateConfig, StateSide, SWEEP_INTERVAL, TransferConfig};

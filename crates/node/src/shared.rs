@@ -124,10 +124,14 @@ impl ShardHandle {
         self.lease_until.store(until.0, Release);
     }
 
-    /// Publishes progress.
-    pub fn set_progress(&self, applied: u64, committed: u64) {
-        self.applied.store(applied, Release);
-        self.committed.store(committed, Release);
+    /// Publishes how far the local replica has applied.
+    pub fn set_applied(&self, index: u64) {
+        self.applied.store(index, Release);
+    }
+
+    /// Publishes what the local replica knows to be committed.
+    pub fn set_committed(&self, index: u64) {
+        self.committed.store(index, Release);
     }
 }
 

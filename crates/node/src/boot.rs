@@ -1,0 +1,135 @@
+//! What a node starts from: the cluster map, what the log recovered and what the engine holds are brought together into
+//! replicas, or the contradiction between them is named and the replica rebuilt from its peers.
+
+use crate::shared::{Local, RouteTable, ShardHandle};
+use crate::worker::ReplicaBoot;
+use cluster::{ClusterMap, Layout};
+use consensus::{HardState, Membership, Restored};
+use state::Directory;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use stdx::{Mono, NodeId, ShardId};
+use storage::log::{Record, Recovered, RecoveredGroup, WriteSet};
+use storage::{Applied, EngineError, Replica, Store};
+
+/// Everything a shell needs to start its workers.
+pub struct Boot {
+    /// All shards as this node sees them.
+    pub table: RouteTable,
+    /// One per worker.
+    pub workers: Vec<WorkerBoot>,
+    /// Replicas that are rebuilt from their peers, and why.
+    pub rebuilt: Vec<(ShardId, String)>,
+}
+
+/// What one worker starts with.
+#[derive(Default)]
+pub struct WorkerBoot {
+    /// For its consensus side.
+    pub replicas: Vec<ReplicaBoot>,
+    /// For its state side.
+    pub states: Vec<(Arc<ShardHandle>, Arc<Replica>)>,
+    /// To be made durable in the worker's log before anything else.
+    pub first: WriteSet,
+}
+
+/// The worker that owns a shard.
+#[must_use]
+pub fn worker_of(shard: ShardId, workers: usize) -> usize {
+    shard.0 as usize % workers.max(1)
+}
+
+/// Brings map, log and engine together. `recovered` has one element per worker.
+///
+/// # Errors
+/// When the engine cannot be read or written.
+pub fn boot(node: NodeId, map: Arc<ClusterMap>, store: &Store, recovered: &[Recovered], now: Mono) -> Result<Boot, EngineError> {
+    let mut workers: Vec<WorkerBoot> = recovered.iter().map(|_| WorkerBoot::default()).collect();
+    let mut handles = BTreeMap::new();
+    let mut rebuilt = Vec::new();
+    create_missing(node, &map, store)?;
+    for (id, record) in &map.shards {
+        let shard = ShardId(*id);
+        let layout = map.namespaces.get(&record.namespace).map_or(Layout::System, |n| n.layout);
+        let worker = worker_of(shard, workers.len());
+        let replica = if map.hosts(node, shard) { store.replica(shard) } else { None };
+        let local = replica.as_ref().map(|r| local(r)).transpose()?;
+        let handle = Arc::new(ShardHandle::new(shard, record.namespace, layout, worker, local, now));
+        handles.insert(shard, handle.clone());
+        let Some(replica) = replica else { continue };
+        let applied = replica.applied();
+        let (restored, first, reason) = restore(shard, &applied, &recovered[worker]);
+        rebuilt.extend(reason.map(|why| (shard, why)));
+        let boot = &mut workers[worker];
+        boot.first.records.extend(first);
+        let preferred_leader = NodeId(record.replicas.first().copied().unwrap_or(node.0));
+        boot.replicas.push(ReplicaBoot { handle: handle.clone(), restored, preferred_leader });
+        boot.states.push((handle, replica));
+    }
+    Ok(Boot { table: RouteTable::new(map, handles), workers, rebuilt })
+}
+
+fn local(replica: &Arc<Replica>) -> Result<Local, EngineError> {
+    let directory = Arc::new(Directory::new());
+    directory.load(&replica.read())?;
+    Ok(Local { replica: replica.clone(), directory })
+}
+
+/// Replicas that the map places here and the engine does not know: the founders of a new cluster.
+fn create_missing(node: NodeId, map: &ClusterMap, store: &Store) -> Result<(), EngineError> {
+    let missing: Vec<(ShardId, Applied)> = map
+        .shards
+        .iter()
+        .filter(|(id, record)| record.replicas.contains(&node.0) && store.replica(ShardId(**id)).is_none())
+        .map(|(id, record)| {
+            let membership = Membership::of_voters(record.replicas.iter().map(|n| NodeId(*n)));
+            let founded = Restored::founder(membership.clone());
+            let applied = Applied { index: founded.applied, term: founded.start.1, stamp_ms: 0, membership: membership.encode() };
+            (ShardId(*id), applied)
+        })
+        .collect();
+    if missing.is_empty() { Ok(()) } else { store.create_replicas(&missing) }
+}
+
+/// One replica's Raft state, records to write first, and why it is rebuilt if it is.
+fn restore(shard: ShardId, applied: &Applied, recovered: &Recovered) -> (Restored, Vec<Record>, Option<String>) {
+    let rebuild = |why: String| (Restored::joining(), vec![Record::Remove { shard }], Some(why));
+    let Ok(membership) = Membership::decode(applied.membership.clone()) else {
+        return rebuild("the membership stored with its state does not decode".into());
+    };
+    if let Some(damage) = recovered.damaged.iter().find(|d| d.shard.is_none_or(|s| s == shard)) {
+        return rebuild(format!("damaged {damage}"));
+    }
+    let founded = Restored::founder(membership.clone());
+    let Some(group) = recovered.groups.get(&shard) else {
+        if applied.index == founded.applied {
+            let state = storage::log::HardState { term: founded.hard_state.term, vote: 0, commit: founded.hard_state.commit };
+            let (index, term) = founded.start;
+            return (founded, vec![Record::Start { shard, index, term }, Record::HardState { shard, state }], None);
+        }
+        return rebuild(format!("its log is missing although entries up to {} were applied", applied.index));
+    };
+    let RecoveredGroup { start, hard_state, last } = *group;
+    if start.index > applied.index {
+        return rebuild(format!("its state ends at {} and its log begins after {}", applied.index, start.index));
+    }
+    let mut restored = Restored {
+        hard_state: HardState {
+            term: hard_state.term,
+            vote: NodeId(hard_state.vote),
+            commit: hard_state.commit.max(applied.index),
+        },
+        membership,
+        start: (start.index, start.term),
+        last: (last.index, last.term),
+        applied: applied.index,
+    };
+    if applied.index > last.index {
+        // A snapshot was installed and the process ended before Raft heard of it.
+        let (index, term) = (applied.index, applied.term);
+        (restored.start, restored.last) = ((index, term), (index, term));
+        restored.hard_state.term = restored.hard_state.term.max(term);
+        return (restored, vec![Record::Start { shard, index, term }], None);
+    }
+    (restored, Vec::new(), None)
+}

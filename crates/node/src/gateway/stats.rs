@@ -1,0 +1,148 @@
+//! Counters that INFO reports and CONFIG RESETSTAT clears.
+
+use command::Reply;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Different error codes counted at most; further ones are counted together.
+const ERROR_CODES_MAX: usize = 128;
+/// The code under which errors beyond `ERROR_CODES_MAX` are counted.
+const OTHER_ERRORS: &str = "OTHER";
+
+/// Calls of one command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Calls {
+    /// How often it was run.
+    pub calls: u64,
+    /// How often it was refused before it ran (arity, routing).
+    pub rejected: u64,
+    /// How often it answered an error.
+    pub failed: u64,
+}
+
+/// Counters of the whole node.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Connections accepted.
+    pub connections: AtomicU64,
+    /// Connections refused because there were too many.
+    pub rejected_connections: AtomicU64,
+    /// Bytes read from clients.
+    pub bytes_in: AtomicU64,
+    /// Bytes written to clients.
+    pub bytes_out: AtomicU64,
+    /// Commands processed.
+    pub commands: AtomicU64,
+    /// Reads answered from the local replica under a lease.
+    pub local_reads: AtomicU64,
+    /// Error replies sent.
+    pub errors: AtomicU64,
+    by_command: Mutex<BTreeMap<&'static str, Calls>>,
+    by_error: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Stats {
+    /// Counts an error reply under its first word.
+    pub fn error(&self, line: &str) {
+        self.errors.fetch_add(1, Relaxed);
+        let code = line.split(' ').next().unwrap_or(OTHER_ERRORS);
+        let mut codes = self.by_error.lock();
+        if let Some(n) = codes.get_mut(code) {
+            *n += 1;
+        } else {
+            let code = if codes.len() < ERROR_CODES_MAX { code } else { OTHER_ERRORS };
+            *codes.entry(code.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Counts `reply` if it is an error.
+    pub fn reply(&self, reply: &Reply) {
+        if let Reply::Error(line) = reply {
+            self.error(line);
+        }
+    }
+
+    /// Calls by command.
+    #[must_use]
+    pub fn by_command(&self) -> Vec<(&'static str, Calls)> {
+        self.by_command.lock().iter().map(|(name, calls)| (*name, *calls)).collect()
+    }
+
+    /// Errors by code.
+    #[must_use]
+    pub fn by_error(&self) -> Vec<(String, u64)> {
+        self.by_error.lock().iter().map(|(code, n)| (code.clone(), *n)).collect()
+    }
+
+    /// CONFIG RESETSTAT.
+    pub fn reset(&self) {
+        for counter in [
+            &self.connections,
+            &self.rejected_connections,
+            &self.bytes_in,
+            &self.bytes_out,
+            &self.commands,
+            &self.local_reads,
+            &self.errors,
+        ] {
+            counter.store(0, Relaxed);
+        }
+        self.by_command.lock().clear();
+        self.by_error.lock().clear();
+    }
+}
+
+/// What one connection counted since it last told the node: most batches hold one or two different commands, so that a
+/// batch costs one lock.
+#[derive(Debug, Default)]
+pub struct Tally {
+    seen: smallvec::SmallVec<[(&'static str, Calls); 8]>,
+    commands: u64,
+    local_reads: u64,
+}
+
+impl Tally {
+    /// Counts a call.
+    pub fn call(&mut self, name: &'static str) {
+        self.commands += 1;
+        self.entry(name).calls += 1;
+    }
+
+    /// Counts a command that was refused before it ran.
+    pub fn rejected(&mut self, name: &'static str) {
+        self.entry(name).rejected += 1;
+    }
+
+    /// Counts a read served without visiting a worker.
+    pub fn local_read(&mut self) {
+        self.local_reads += 1;
+    }
+
+    fn entry(&mut self, name: &'static str) -> &mut Calls {
+        // Names come from the static table: comparing addresses first is enough in nearly every case.
+        let at = self.seen.iter().position(|(n, _)| std::ptr::eq(*n, name) || *n == name);
+        let at = at.unwrap_or_else(|| {
+            self.seen.push((name, Calls::default()));
+            self.seen.len() - 1
+        });
+        &mut self.seen[at].1
+    }
+
+    /// Adds everything to the node's counters.
+    pub fn flush(&mut self, stats: &Stats) {
+        if self.seen.is_empty() {
+            return;
+        }
+        stats.commands.fetch_add(self.commands, Relaxed);
+        stats.local_reads.fetch_add(self.local_reads, Relaxed);
+        let mut all = stats.by_command.lock();
+        for (name, calls) in self.seen.drain(..) {
+            let sum = all.entry(name).or_default();
+            sum.calls += calls.calls;
+            sum.rejected += calls.rejected;
+            sum.failed += calls.failed;
+        }
+        (self.commands, self.local_reads) = (0, 0);
+    }
+}

@@ -1,0 +1,250 @@
+//! The state side of a worker: evaluates commands where it leads, applies what is committed everywhere, and answers.
+
+mod pending;
+mod shard;
+mod system;
+mod transfer;
+
+pub use transfer::TransferConfig;
+
+use crate::io::{ConsensusInput, StateEvent, StateInput, StateOutput, Task};
+use crate::shared::ShardHandle;
+use cluster::{Layout, NodeRecord, PeerMessage};
+use command::Fault;
+use consensus::SnapshotMeta;
+use shard::Shard;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use stdx::{Mono, NodeId, Rng, ShardId, WallMs};
+use storage::{Applied, EngineError, Replica};
+use system::SystemShard;
+use transfer::Transfers;
+
+/// How the state side behaves.
+#[derive(Clone, Debug)]
+pub struct StateConfig {
+    /// Snapshot transfer.
+    pub transfer: TransferConfig,
+    /// How often a leader looks for expired keys and garbage.
+    pub sweep_interval: Duration,
+    /// The nodes as this node's configuration lists them, for the system shard's records.
+    pub nodes: BTreeMap<u64, NodeRecord>,
+}
+
+/// How often a leader looks for expired keys by default: as often as Redis does at `hz 10`.
+pub const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
+
+/// All shards of one worker.
+pub struct StateSide<R> {
+    node: NodeId,
+    config: StateConfig,
+    shards: BTreeMap<ShardId, Shard<R>>,
+    touched: BTreeSet<ShardId>,
+    transfers: Transfers,
+    system: SystemShard,
+    rng: Rng,
+    draining: bool,
+}
+
+impl<R> StateSide<R> {
+    /// The state side of the replicas in `replicas`.
+    #[must_use]
+    pub fn new(node: NodeId, config: StateConfig, replicas: Vec<(Arc<ShardHandle>, Arc<Replica>)>, mut rng: Rng) -> StateSide<R> {
+        let first_snapshot = rng.next_u64() >> 1;
+        StateSide {
+            node,
+            transfers: Transfers::new(node, config.transfer, first_snapshot),
+            system: SystemShard::new(config.nodes.clone()),
+            config,
+            shards: replicas.into_iter().map(|(handle, replica)| (handle.id, Shard::new(node, handle, replica))).collect(),
+            touched: BTreeSet::new(),
+            rng,
+            draining: false,
+        }
+    }
+
+    /// The only door in. What it leads to across shards appears at the next `advance`.
+    pub fn handle(&mut self, input: StateInput<R>, now: Mono, wall: WallMs, out: &mut Vec<StateOutput<R>>) {
+        match input {
+            StateInput::Tasks(tasks) => {
+                for task in tasks {
+                    self.task(task, now, wall, out);
+                }
+            }
+            StateInput::Event(event) => self.event(event, now, out),
+            StateInput::Tick => self.tick(now, wall, out),
+            StateInput::SessionClosed(session) => self.shards.values_mut().for_each(|s| s.session_closed(session)),
+            StateInput::Flushed => self.touched.extend(self.shards.keys()),
+            StateInput::Snapshot(from, message) => self.snapshot(from, message, now, out),
+            StateInput::Drain => self.draining = true,
+        }
+    }
+
+    /// Ends a round: settles, proposes, and reports progress of every shard that was touched.
+    pub fn advance(&mut self, now: Mono, wall: WallMs, out: &mut Vec<StateOutput<R>>) {
+        for id in std::mem::take(&mut self.touched) {
+            let Some(shard) = self.shards.get_mut(&id) else { continue };
+            if let Err(error) = shard.settle(now, wall, &mut self.rng, out) {
+                fence(shard, &error, out);
+                continue;
+            }
+            shard.advance(wall, &mut self.rng, out);
+            let flushed = shard.replica.flushed();
+            out.push(StateOutput::Consensus(ConsensusInput::Applied {
+                shard: id,
+                applied: shard.applied.index,
+                flushed: (flushed.index, flushed.term),
+            }));
+        }
+    }
+
+    /// Tasks and proposals whose answer is still due: a drain waits for zero.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        self.shards.values().map(Shard::unanswered).sum()
+    }
+
+    fn task(&mut self, task: Task<R>, now: Mono, wall: WallMs, out: &mut Vec<StateOutput<R>>) {
+        let id = task.request.shard;
+        let Some(shard) = self.shards.get_mut(&id) else {
+            out.push(StateOutput::Bounce(task, None));
+            return;
+        };
+        self.touched.insert(id);
+        if let Err(error) = shard.task(task, now, wall, &mut self.rng, out) {
+            fence(shard, &error, out);
+        }
+    }
+
+    fn event(&mut self, event: StateEvent, now: Mono, out: &mut Vec<StateOutput<R>>) {
+        let id = event.shard();
+        let Some(shard) = self.shards.get_mut(&id) else { return };
+        self.touched.insert(id);
+        let mut step = Ok(());
+        match event {
+            StateEvent::Role { role, term, leader, .. } => shard.role(role, term, leader),
+            StateEvent::Proposed { sequence, count, term, index, .. } => shard.pending.placed(sequence, count, term, index),
+            StateEvent::Refused { sequence, fault, .. } => shard.refused(sequence, &fault, out),
+            StateEvent::Committed(_, entries) if !shard.fenced => {
+                let watch_map = shard.handle.layout == Layout::System;
+                step = shard.commit(entries, out);
+                if watch_map && step.is_ok() {
+                    step = self.system.observe(shard, out);
+                }
+            }
+            StateEvent::Committed(..) => {}
+            StateEvent::BarrierPassed { token, index, .. } => shard.barrier_passed(token, index),
+            StateEvent::BarrierFailed { token, .. } => shard.barrier_failed(token, out),
+            StateEvent::SnapshotWanted(_, to) => step = snapshot_for(shard, to, &mut self.transfers, now, out),
+            StateEvent::SnapshotAnnounced(_, message) => self.transfers.announce(id, message, now, out),
+            StateEvent::SnapshotAccepted(_, meta) => {
+                assert!(shard.applied.index >= meta.index, "Raft accepts a snapshot only after its data is installed");
+            }
+            StateEvent::MembershipChanged(_, index, membership) => shard.membership(index, membership.encode()),
+        }
+        if let Err(error) = step {
+            fence(shard, &error, out);
+        }
+    }
+
+    fn tick(&mut self, now: Mono, wall: WallMs, out: &mut Vec<StateOutput<R>>) {
+        self.transfers.tick(now, out);
+        for (id, shard) in &mut self.shards {
+            shard.expire(now, out);
+            if !shard.leads() || self.draining || now < shard.sweep_at {
+                continue;
+            }
+            shard.sweep_at = now + self.config.sweep_interval;
+            let swept = match shard.handle.layout {
+                Layout::System => self.system.lead(shard, wall, out).map(|()| false),
+                Layout::Colocated | Layout::Sharded => shard.sweep(wall, &mut self.rng),
+            };
+            match swept {
+                Ok(more) => {
+                    if more {
+                        shard.sweep_at = now;
+                    }
+                    self.touched.insert(*id);
+                }
+                Err(error) => fence(shard, &error, out),
+            }
+        }
+    }
+
+    fn snapshot(&mut self, from: NodeId, message: PeerMessage, now: Mono, out: &mut Vec<StateOutput<R>>) {
+        match message {
+            PeerMessage::SnapshotOffer { shard, id, meta, stamp_ms, message } => {
+                let Some(local) = self.shards.get(&shard) else { return };
+                let membership = meta.membership.encode();
+                let applied = Applied { index: meta.index, term: meta.term, stamp_ms, membership };
+                self.transfers.offered(from, shard, id, applied, message, &local.replica.clone(), now, out);
+            }
+            PeerMessage::SnapshotFetch { shard, id, after, max_bytes } => {
+                self.transfers.fetch(from, shard, id, after, max_bytes, now, out);
+            }
+            PeerMessage::SnapshotData { shard, id, after, chunk } => {
+                if let Some(done) = self.transfers.received(from, shard, id, after, chunk, now, out)
+                    && let Some(shard) = self.shards.get_mut(&done)
+                {
+                    self.touched.insert(done);
+                    if let Err(error) = shard.installed(out) {
+                        fence(shard, &error, out);
+                    }
+                }
+            }
+            PeerMessage::SnapshotGone { shard, id } => self.transfers.gone(from, shard, id),
+            PeerMessage::SnapshotDone { shard, id, node, installed } => self.transfers.done(shard, id, node, installed, out),
+            _ => debug_assert!(false, "only snapshot messages come through this door"),
+        }
+    }
+}
+
+fn fence<R>(shard: &mut Shard<R>, error: &EngineError, out: &mut Vec<StateOutput<R>>) {
+    shard.fence(out);
+    out.push(StateOutput::Fenced(shard.handle.id, error.to_string()));
+}
+
+fn snapshot_for<R>(
+    shard: &mut Shard<R>,
+    to: NodeId,
+    transfers: &mut Transfers,
+    now: Mono,
+    out: &mut Vec<StateOutput<R>>,
+) -> Result<(), EngineError> {
+    let id = shard.handle.id;
+    let snapshot = shard.replica.snapshot()?;
+    let applied = snapshot.applied();
+    let meta = consensus::Membership::decode(&applied.membership)
+        .map(|membership| SnapshotMeta { index: applied.index, term: applied.term, membership })
+        .map_err(|e| EngineError::Damaged(format!("membership of {id}: {e}")))?;
+    transfers.offer(id, to, snapshot, meta.clone(), now);
+    out.push(StateOutput::Consensus(ConsensusInput::SnapshotTaken { shard: id, to, meta: Some(meta) }));
+    Ok(())
+}
+
+impl StateEvent {
+    /// The shard it is about.
+    #[must_use]
+    pub fn shard(&self) -> ShardId {
+        match self {
+            StateEvent::Role { shard, .. }
+            | StateEvent::Proposed { shard, .. }
+            | StateEvent::Refused { shard, .. }
+            | StateEvent::Committed(shard, _)
+            | StateEvent::BarrierPassed { shard, .. }
+            | StateEvent::BarrierFailed { shard, .. }
+            | StateEvent::SnapshotWanted(shard, _)
+            | StateEvent::SnapshotAnnounced(shard, _)
+            | StateEvent::SnapshotAccepted(shard, _)
+            | StateEvent::MembershipChanged(shard, ..) => *shard,
+        }
+    }
+}
+
+impl<R> Shard<R> {
+    fn unanswered(&self) -> usize {
+        self.pending.len()
+    }
+}
+

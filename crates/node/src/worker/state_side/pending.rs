@@ -1,0 +1,137 @@
+//! Proposals whose fate is open. An entry's fate is read from the log, never guessed: committed at its position, or
+//! another leader's entry stands there. Only when the deadline passes first is the outcome reported as unknown.
+
+use crate::io::Task;
+use crate::worker::entry::Payload;
+use command::{Fault, Reply};
+use std::collections::VecDeque;
+use stdx::{Mono, NodeId};
+
+/// A task that was evaluated and waits for the entry that its answer depends on.
+#[derive(Debug)]
+pub struct Waiter<R> {
+    /// The task: kept whole, so that it can be dispatched again if nothing was proposed.
+    pub task: Task<R>,
+    /// What it will be told when the entry is applied.
+    pub reply: Reply,
+    /// Whether it has effects of its own in the entry (otherwise it only observed).
+    pub wrote: bool,
+}
+
+#[derive(Debug)]
+struct Proposal<R> {
+    sequence: u64,
+    term: u64,
+    index: Option<u64>,
+    waiters: Vec<Waiter<R>>,
+}
+
+/// Open proposals of one shard in order of sequence.
+#[derive(Debug)]
+pub struct Pending<R> {
+    queue: VecDeque<Proposal<R>>,
+}
+
+impl<R> Default for Pending<R> {
+    fn default() -> Self {
+        Pending { queue: VecDeque::new() }
+    }
+}
+
+impl<R> Pending<R> {
+    /// Whether nothing is open.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether some proposal has neither a position nor a refusal.
+    pub fn has_unplaced(&self) -> bool {
+        self.queue.back().is_some_and(|p| p.index.is_none())
+    }
+
+    /// A proposal handed to the consensus side.
+    pub fn push(&mut self, sequence: u64, term: u64, waiters: Vec<Waiter<R>>) {
+        debug_assert!(self.queue.back().is_none_or(|p| p.sequence < sequence), "sequences rise");
+        self.queue.push_back(Proposal { sequence, term, index: None, waiters });
+    }
+
+    /// Joins the newest proposal of `term`: the answer leaves when that entry is applied.
+    pub fn join(&mut self, term: u64, waiter: Waiter<R>) -> Result<(), Waiter<R>> {
+        match self.queue.back_mut() {
+            Some(p) if p.term == term => {
+                p.waiters.push(waiter);
+                Ok(())
+            }
+            _ => Err(waiter),
+        }
+    }
+
+    /// Proposals were placed into the log at consecutive positions.
+    pub fn placed(&mut self, sequence: u64, count: u64, term: u64, index: u64) {
+        for p in self.queue.iter_mut().rev() {
+            if p.sequence < sequence {
+                break;
+            }
+            if p.sequence < sequence + count {
+                assert_eq!(p.term, term, "a proposal is placed in the term it was made for");
+                p.index = Some(index + (p.sequence - sequence));
+            }
+        }
+    }
+
+    /// The proposals from `sequence` on will never be in the log: the consensus side takes nothing more of their epoch.
+    /// Returns their tasks in order, or `None` when they are known to be gone already.
+    pub fn refused(&mut self, sequence: u64) -> Option<Vec<Waiter<R>>> {
+        let at = self.queue.iter().position(|p| p.sequence == sequence)?;
+        Some(self.queue.drain(at..).flat_map(|p| p.waiters).collect())
+    }
+
+    /// The entry at `index` is applied. Returns who may be answered, and with what.
+    pub fn applied(&mut self, node: NodeId, index: u64, term: u64, payload: Option<&Payload>, mut answer: impl FnMut(R, Result<Reply, Fault>)) {
+        while let Some(front) = self.queue.front() {
+            let Some(at) = front.index else { break };
+            if at > index {
+                break;
+            }
+            let ours = at == index
+                && term == front.term
+                && payload.is_some_and(|p| p.proposer == node && p.sequence == front.sequence);
+            let Some(done) = self.queue.pop_front() else { break };
+            for waiter in done.waiters {
+                answer(waiter.task.to, if ours { Ok(waiter.reply) } else { Err(Fault::Overwritten) });
+            }
+        }
+    }
+
+    /// The replica jumped to a snapshot: what stood at or below `index` can no longer be read from the log.
+    pub fn skipped(&mut self, index: u64, mut answer: impl FnMut(R, Result<Reply, Fault>)) {
+        while self.queue.front().is_some_and(|p| p.index.is_some_and(|at| at <= index)) {
+            let Some(done) = self.queue.pop_front() else { break };
+            for waiter in done.waiters {
+                let fault = if waiter.wrote { Fault::OutcomeUnknown } else { Fault::Deadline };
+                answer(waiter.task.to, Err(fault));
+            }
+        }
+    }
+
+    /// Gives up on waiters whose deadline passed; their entries' fate stays open.
+    pub fn expire(&mut self, now: Mono, mut answer: impl FnMut(R, Result<Reply, Fault>)) {
+        for p in &mut self.queue {
+            if p.waiters.iter().all(|w| now < w.task.deadline) {
+                continue;
+            }
+            let (late, waiting) = std::mem::take(&mut p.waiters).into_iter().partition(|w| now >= w.task.deadline);
+            p.waiters = waiting;
+            let late: Vec<Waiter<R>> = late;
+            for waiter in late {
+                let fault = if waiter.wrote { Fault::OutcomeUnknown } else { Fault::Deadline };
+                answer(waiter.task.to, Err(fault));
+            }
+        }
+    }
+}
