@@ -1,6 +1,7 @@
 //! From words to a command, with the errors Redis 7.2 gives.
 
-use crate::{Args, Command, MAX_KEY_BYTES, Reply, Spec, lookup};
+use crate::table::find_command;
+use crate::{Args, Command, MAX_KEY_BYTES, Reply, Spec};
 use bytes::Bytes;
 use std::fmt::Write as _;
 
@@ -46,7 +47,7 @@ impl Command {
 /// The reply for an unknown command or subcommand.
 pub(crate) fn resolve(args: &[Bytes]) -> Result<&'static Spec, Reply> {
     let name: &[u8] = args.first().map_or(b"", |a| a);
-    let Some(spec) = lookup(name).filter(|s| s.container.is_none()) else {
+    let Some(spec) = find_command(name) else {
         return Err(unknown_command(name, args.get(1..).unwrap_or_default()));
     };
     match args.get(1) {

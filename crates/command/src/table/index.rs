@@ -50,11 +50,19 @@ pub fn specs() -> &'static [Spec] {
 /// The command named `name` in any case, served or not; `container|name` finds a subcommand.
 #[must_use]
 pub fn lookup(name: &[u8]) -> Option<&'static Spec> {
+    find_command(name).or_else(|| {
+        let bar = name.iter().take(MAX_NAME_BYTES).position(|b| *b == b'|')?;
+        find_subcommand(find_command(&name[..bar])?, &name[bar + 1..])
+    })
+}
+
+/// The command named `name` in any case; subcommands are not found.
+pub(crate) fn find_command(name: &[u8]) -> Option<&'static Spec> {
     if name.len() > MAX_NAME_BYTES {
         return None;
     }
-    probe(name.iter().fold(HASH_SEED, |h, b| mix(h, *b)), |spec| {
-        spec.name.as_bytes().eq_ignore_ascii_case(name)
+    probe(hash(name, NO_CONTAINER), |spec| {
+        spec.container.is_none() && spec.name.as_bytes().eq_ignore_ascii_case(name)
     })
 }
 
@@ -63,13 +71,7 @@ pub(super) fn find_subcommand(container: &Spec, name: &[u8]) -> Option<&'static 
         return None;
     }
     let prefix = container.name.len() + 1;
-    let hash = container
-        .name
-        .bytes()
-        .chain([b'|'])
-        .chain(name.iter().copied())
-        .fold(HASH_SEED, mix);
-    probe(hash, |spec| {
+    probe(hash(name, container.id.0), |spec| {
         spec.container == Some(container.id)
             && spec
                 .name
@@ -79,8 +81,9 @@ pub(super) fn find_subcommand(container: &Spec, name: &[u8]) -> Option<&'static 
     })
 }
 
-fn probe(hash: u32, matches: impl Fn(&Spec) -> bool) -> Option<&'static Spec> {
-    let mut slot = hash as usize % SLOTS;
+#[inline]
+fn probe(hash: usize, matches: impl Fn(&Spec) -> bool) -> Option<&'static Spec> {
+    let mut slot = hash % SLOTS;
     // Ends because at least half of the slots are empty.
     while INDEX[slot] != EMPTY {
         let spec = &SPECS[usize::from(INDEX[slot])];
@@ -92,12 +95,34 @@ fn probe(hash: u32, matches: impl Fn(&Spec) -> bool) -> Option<&'static Spec> {
     None
 }
 
-/// FNV-1a over lower-case letters.
-const HASH_SEED: u32 = 0x811c_9dc5;
+/// Stands for the container of a command that is no subcommand.
+const NO_CONTAINER: u16 = u16::MAX;
 
-const fn mix(hash: u32, byte: u8) -> u32 {
-    let h = (hash ^ byte.to_ascii_lowercase() as u32).wrapping_mul(0x0100_0193);
-    h ^ (h >> 15)
+/// Bytes from both ends of a name that are hashed; the rest decides only by its length.
+const HASHED_BYTES: usize = 8;
+
+/// A hash of a name without regard to case, within `container`. Both ends are read as numbers, so that the usual short
+/// name costs a few shifts and one multiplication.
+#[inline]
+const fn hash(name: &[u8], container: u16) -> usize {
+    let (mut head, mut tail, mut i) = (0u64, 0u64, 0);
+    while i < name.len() && i < HASHED_BYTES {
+        head = head << 8 | name[i] as u64;
+        i += 1;
+    }
+    i = if name.len() > 2 * HASHED_BYTES {
+        name.len() - HASHED_BYTES
+    } else {
+        i
+    };
+    while i < name.len() {
+        tail = tail << 8 | name[i] as u64;
+        i += 1;
+    }
+    const LOWER_CASE: u64 = 0x2020_2020_2020_2020;
+    let ends = (head | LOWER_CASE) ^ (tail | LOWER_CASE).rotate_left(23);
+    let all = ends ^ (container as u64) << 40 ^ name.len() as u64;
+    (all.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize
 }
 
 const fn join() -> [Spec; COMMAND_COUNT] {
@@ -141,12 +166,11 @@ const fn index(all: &[Spec; COMMAND_COUNT]) -> [u16; SLOTS] {
             name.len() <= MAX_NAME_BYTES,
             "a name is longer than the longest allowed"
         );
-        let (mut hash, mut b) = (HASH_SEED, 0);
-        while b < name.len() {
-            hash = mix(hash, name[b]);
-            b += 1;
-        }
-        let mut slot = hash as usize % SLOTS;
+        let own = match all[i].container {
+            Some(id) => (name.split_at(all[id.index()].name.len() + 1).1, id.0),
+            None => (name, NO_CONTAINER),
+        };
+        let mut slot = hash(own.0, own.1) % SLOTS;
         while slots[slot] != EMPTY {
             slot = (slot + 1) % SLOTS;
         }

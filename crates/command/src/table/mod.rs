@@ -15,6 +15,7 @@ mod tests;
 pub use acl::{Categories, Category};
 pub use flag::{Flag, Flags};
 pub use group::Group;
+pub(crate) use index::find_command;
 pub use index::{COMMAND_COUNT, lookup, specs};
 pub use keyspec::{Begin, Find, KeyFlag, KeyRange, KeySpec};
 

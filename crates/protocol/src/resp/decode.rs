@@ -77,7 +77,12 @@ impl Decoder {
             if !self.words(buffer)? {
                 return Ok(None);
             }
-            return Ok(Some(self.finish(buffer)));
+            // Filled where it is returned: moving the words once more would cost as much as finding them.
+            let mut request = Ok(Some(Args::new()));
+            if let Ok(Some(args)) = &mut request {
+                self.finish(buffer, args);
+            }
+            return request;
         }
     }
 
@@ -97,6 +102,7 @@ impl Decoder {
     }
 
     /// Understands as many words as `data` holds; whether that was all of them.
+    #[inline]
     fn words(&mut self, data: &[u8]) -> Result<bool, ProtocolError> {
         while self.missing > 0 {
             let length = match self.word {
@@ -210,16 +216,15 @@ impl Decoder {
         Ok(Some(args))
     }
 
-    /// Takes the understood request out of `buffer`.
-    fn finish(&mut self, buffer: &mut BytesMut) -> Args {
+    /// Takes the understood request out of `buffer` and appends its words to `args`.
+    #[inline]
+    fn finish(&mut self, buffer: &mut BytesMut, args: &mut Args) {
         let mut frame = buffer.split_to(std::mem::take(&mut self.at)).freeze();
-        let mut args = Args::with_capacity(self.spans.len());
         if let Some(((begin, end), others)) = self.spans.split_last() {
-            args.extend(
-                others
-                    .iter()
-                    .map(|(b, e)| frame.slice(*b as usize..*e as usize)),
-            );
+            args.reserve(self.spans.len());
+            for (begin, end) in others {
+                args.push(frame.slice(*begin as usize..*end as usize));
+            }
             // The last word takes over the frame's own reference.
             frame.truncate(*end as usize);
             frame.advance(*begin as usize);
@@ -229,7 +234,6 @@ impl Decoder {
         if self.spans.capacity() > KEPT_SPANS {
             self.spans = SmallVec::new();
         }
-        args
     }
 }
 
