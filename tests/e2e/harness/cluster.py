@@ -29,6 +29,8 @@ PEER_OFFSET = 2000
 HTTP_OFFSET = 3000
 
 READY_SECONDS = 60.0
+# Connections that redis-server takes in the reference run.
+CLIENTS_MAX = 11_000
 STOP_SECONDS = 30.0
 
 
@@ -76,18 +78,19 @@ class _Owned:
             shutil.rmtree(self.data, ignore_errors=True)
 
     def show_log(self, lines=40):
-        """Prints the end of the log, for a failure's reader."""
-        log = self.data / "output.log"
-        if log.exists():
-            tail = log.read_text(errors="replace").splitlines()[-lines:]
-            print("  ---- end of the cluster's output ----\n  " + "\n  ".join(tail), flush=True)
+        """Prints the ends of the logs, for a failure's reader."""
+        for log in [self.data / "output.log", *sorted(self.data.glob("data/n*/log.txt"))]:
+            if log.exists():
+                tail = log.read_text(errors="replace").splitlines()[-lines:]
+                print(f"  ---- end of {log.relative_to(self.data)} ----\n  " + "\n  ".join(tail), flush=True)
 
 
 class DevCluster(_Owned):
     """`polder dev` on a free port range with data in a temporary folder."""
 
-    def __init__(self, nodes=3, data=None, command=None, arguments=()):
+    def __init__(self, nodes=3, data=None, command=None, arguments=(), environment=None):
         super().__init__(data)
+        self.environment = {**os.environ, **(environment or {})}
         self.count = nodes
         self.command = command or [str(BINARY)]
         self.arguments = list(arguments)
@@ -113,13 +116,19 @@ class DevCluster(_Owned):
             str(self.count),
             "--base-port",
             str(self.base),
-            "--data-dir",
+            "--data",
             str(self.data / "data"),
             *self.arguments,
         ]
         with open(self.data / "output.log", "ab") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=ROOT, start_new_session=True
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                cwd=ROOT,
+                env=self.environment,
+                start_new_session=True,
             )
         try:
             if ready:
@@ -131,8 +140,11 @@ class DevCluster(_Owned):
         return self
 
     def stop(self, how=signal.SIGINT):
-        """Ctrl-C: returns the exit code."""
-        os.killpg(self.process.pid, how)
+        """Ctrl-C, which a terminal sends to all processes, or another signal to the supervisor alone; returns the exit code."""
+        if how == signal.SIGINT:
+            os.killpg(self.process.pid, how)
+        else:
+            self.process.send_signal(how)
         try:
             return self.process.wait(STOP_SECONDS)
         finally:
@@ -151,6 +163,15 @@ class DevCluster(_Owned):
         self.process.wait()
         proc.wait_for("the nodes to be gone", lambda: not any(map(proc.alive, victims)), 10)
         self.process = None
+
+    def folder(self, index):
+        """The folder of one node: its configuration, its log, its data."""
+        return self.data / "data" / f"n{index + 1}"
+
+    def log(self, index):
+        """What one node has logged."""
+        path = self.folder(index) / "log.txt"
+        return path.read_text(errors="replace") if path.exists() else ""
 
     def pids(self):
         """The node processes."""
@@ -288,7 +309,7 @@ class ReferenceRedis(_Owned):
         with open(self.data / "output.log", "ab") as log:
             self.servers[port] = subprocess.Popen(
                 ["redis-server", "--port", str(port), "--dir", str(folder), "--save", "", "--appendonly", "yes"]
-                + ["--appendfsync", "always", *extra],
+                + ["--appendfsync", "always", "--maxclients", str(CLIENTS_MAX), *extra],
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

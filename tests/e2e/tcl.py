@@ -1,0 +1,92 @@
+"""Redis 7.0's own tests, from Debian's source package, run as an external client of one node.
+
+What is left out stands in tests/tcl/skip.txt with its reason.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .harness import cluster
+from .harness.report import main
+
+# Hashes come last: their unit leaves encoding thresholds behind that the scan unit does not expect.
+UNITS = "type/string type/incr expire scan multi quit type/hash".split()
+SKIPS = Path(__file__).resolve().parents[1] / "tcl/skip.txt"
+SOURCE = os.environ.get("E2E_REDIS_SOURCE")
+TIMEOUT_SECONDS = 600
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+RESULT = re.compile(r"^\[(ok|err|skip|ignore|exception)\]: (.*)$")
+
+
+def skips():
+    """Test names and tags to leave out, each with its reason."""
+    found = {}
+    for line in SKIPS.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            what, _, reason = line.partition("\t")
+            if not reason:
+                raise ValueError(f"{SKIPS}: no reason for {what!r}")
+            found[what] = reason
+    return found
+
+
+def prepare(folder):
+    """A copy of the test tree with the one change that an outside server needs."""
+    shutil.copytree(Path(SOURCE) / "tests", folder / "tests")
+    server = folder / "tests/support/server.tcl"
+    text = server.read_text(encoding="utf-8")
+    # The harness empties the server's function library before each unit; where functions are not served there is none.
+    changed = text.replace("    r function flush\n", "    catch {r function flush}\n", 1)
+    if changed == text:
+        raise RuntimeError("the harness is not the one this runner knows")
+    server.write_text(changed, encoding="utf-8")
+
+
+def run_units(folder, port, left_out):
+    """Runs all units in one go; returns the result lines as (verdict, text) and the whole output."""
+    names = [name for name in left_out if not name.startswith("tag:")]
+    (folder / "skip").write_text("\n".join(names) + "\n", encoding="utf-8")
+    tags = " ".join(f"-{name[4:]}" for name in left_out if name.startswith("tag:"))
+    command = ["tclsh", "tests/test_helper.tcl", "--host", "127.0.0.1", "--port", str(port), "--durable"]
+    command += ["--skipfile", str(folder / "skip")]
+    if tags:
+        command += ["--tags", tags]
+    for unit in UNITS:
+        command += ["--single", f"unit/{unit}"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=TIMEOUT_SECONDS, check=False)
+    output = ANSI.sub("", (done.stdout + done.stderr).decode(errors="replace"))
+    results = [match.groups() for line in output.splitlines() if (match := RESULT.match(line))]
+    return done.returncode, results, output
+
+
+def body(report):
+    """The part."""
+    if not SOURCE:
+        report.skip("Redis's own tests", "their source is not there (E2E_REDIS_SOURCE is not set)")
+        return
+    left_out = skips()
+    with tempfile.TemporaryDirectory(prefix="polder-tcl-") as scratch, cluster.start() as system:
+        folder = Path(scratch)
+        prepare(folder)
+        code, results, output = run_units(folder, system.nodes[0].redis, left_out)
+        by_verdict = {verdict: [t for v, t in results if v == verdict] for verdict in ("ok", "err", "skip", "ignore", "exception")}
+        report.count(len(by_verdict["ok"]), "Redis's own tests passed")
+        for failure in re.findall(r"^\[(?:err|exception)\]: (.*(?:\n(?!\[).*){0,3})", output, re.MULTILINE):
+            report.check(failure.splitlines()[0], False, " ".join(failure.splitlines()[1:]))
+        for name in by_verdict["skip"]:
+            report.skip(name, left_out.get(name, "?"))
+        report.note(f"{len(by_verdict['ignore'])} left out by the suite's own tags (external servers) or by skip.txt's")
+        unused = [n for n in left_out if not n.startswith("tag:") and n not in by_verdict["skip"]]
+        report.equal("lines of skip.txt that match no test", unused, [])
+        ended = all(f"done]: unit/{unit} " in output for unit in UNITS)
+        report.check("every unit ran to its end", ended and (code == 0 or by_verdict["err"]), output[-800:])
+        report.equal("stops cleanly", system.stop(), 0)
+
+
+if __name__ == "__main__":
+    main("tcl", body)
