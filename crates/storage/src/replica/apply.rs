@@ -24,6 +24,20 @@ impl Replica {
     /// `Damaged` for a key above `MAX_KEY_BYTES`; any error of the engine when a range must be resolved against it.
     /// Nothing has changed then.
     pub fn apply(&self, batches: &[Batch], applied: Applied) -> Result<(), EngineError> {
+        self.apply_with(batches, applied, || {})
+    }
+
+    /// As `apply`; `under_lock` runs at the instant of the change, so that what the caller keeps beside the replica
+    /// changes with it for every reader. It must be short.
+    ///
+    /// # Errors
+    /// As `apply`; then `under_lock` did not run.
+    pub fn apply_with(
+        &self,
+        batches: &[Batch],
+        applied: Applied,
+        under_lock: impl FnOnce(),
+    ) -> Result<(), EngineError> {
         let ready = prepare(batches)?;
         let ranges = ready
             .iter()
