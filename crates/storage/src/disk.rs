@@ -4,7 +4,7 @@
 use std::io;
 
 /// A directory of files.
-pub trait Disk {
+pub trait Disk: Send + Sync {
     /// An open file.
     type File: DiskFile;
 
@@ -46,7 +46,7 @@ pub trait Disk {
 }
 
 /// One open file.
-pub trait DiskFile {
+pub trait DiskFile: Send + Sync {
     /// Reads exactly `buf.len()` bytes at `offset`.
     ///
     /// # Errors
