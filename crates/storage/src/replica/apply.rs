@@ -55,6 +55,7 @@ impl Replica {
         let before = state.active.memory();
         insert_all(&mut state, ready, resolved);
         state.applied = applied;
+        under_lock();
         self.shared
             .active_bytes
             .fetch_add(state.active.memory().wrapping_sub(before), Relaxed);
