@@ -1,1 +1,51 @@
-//! placeholder
+//! The evaluator: a command and a shard's state go in, effects (a write batch) and a reply come out.
+//!
+//! ```text
+//!   Command ─▶ ProposalBuilder::evaluate ─▶ Evaluated { reply, effects, observed }     many per log entry
+//!                │        ▲                      │ finish
+//!                ▼        │ reads                ▼
+//!             Overlay ── merged over ── View   Batch ─▶ log ─▶ apply, Directory::observe, Overlay::retire
+//!
+//!   read-only Command ─▶ evaluate_read ─▶ Reply       over the applied View alone
+//! ```
+//!
+//! Only a leader evaluates; followers apply the batch's bytes. Time, randomness and the database mapping are inputs, so
+//! the same inputs give the same bytes.
+//!
+//! Invariants: no clock, no I/O, no iteration over unordered maps; a command that answers an error has left no effect
+//! a client could see; an `EngineError` is never a reply (it is local to this node, whose replica is then fenced).
+//!
+//! Not here: who may run a command, sessions and MULTI's queue (crate `node`), the table of commands (crate
+//! `command`), when an entry is committed. The bytes of every record are drawn in docs/internals/keyspace-layout.md.
+
+pub mod records;
+
+mod directory;
+mod overlay;
+mod watches;
+
+mod ctx;
+mod env;
+mod proposal;
+mod read;
+mod sweep;
+mod txn;
+
+mod dispatch;
+mod hashes;
+mod keys;
+mod strings;
+
+mod decimal;
+mod parse;
+mod reply;
+
+pub use directory::{DATABASES, Directory};
+pub use env::{Env, Layout};
+pub use overlay::{Merged, Overlay};
+pub use parse::REPLY_LIMIT_BYTES;
+pub use proposal::{Evaluated, Leading, ProposalBuilder, Transaction};
+pub use read::{evaluate_read, serves};
+pub use records::slot;
+pub use sweep::{Collected, Expired};
+pub use watches::{Aborted, Outcome as WatchOutcome, Watches};

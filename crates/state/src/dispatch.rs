@@ -1,0 +1,86 @@
+//! From a command to the function that evaluates it.
+
+use crate::ctx::Ctx;
+use crate::reply::{Outcome, Stop, fail_with};
+use crate::{hashes, keys, strings};
+use command::{COMMAND_COUNT, Command, Reply, specs};
+use std::sync::LazyLock;
+
+/// One command's evaluation. It checks everything before its first change: a command that ends in an error has changed
+/// nothing but the remains of expired keys.
+pub(crate) type Run = fn(&mut Ctx<'_>, &Command) -> Outcome;
+
+/// How a command of the table is evaluated.
+#[derive(Clone, Copy)]
+pub(crate) struct Row {
+    /// The name in the command table; a subcommand's is `container|name`.
+    pub(crate) name: &'static str,
+    /// Whether it may have effects.
+    pub(crate) writes: bool,
+    pub(crate) run: Run,
+}
+
+/// A command that only reads.
+pub(crate) const fn reads(name: &'static str, run: Run) -> Row {
+    Row { name, writes: false, run }
+}
+
+/// A command that may write.
+pub(crate) const fn writes(name: &'static str, run: Run) -> Row {
+    Row { name, writes: true, run }
+}
+
+static ROWS: [&[Row]; 3] = [keys::ROWS, strings::ROWS, hashes::ROWS];
+
+/// Rows by the number of their command: a dispatch is one array access.
+static BY_ID: LazyLock<[Option<Row>; COMMAND_COUNT]> = LazyLock::new(|| {
+    let mut by_id = [None; COMMAND_COUNT];
+    for spec in specs() {
+        by_id[spec.id.index()] = ROWS.iter().flat_map(|rows| rows.iter()).find(|row| row.name == spec.name).copied();
+    }
+    by_id
+});
+
+/// The row of a command; `None` when it is not evaluated on a shard.
+pub(crate) fn find(cmd: &Command) -> Option<&'static Row> {
+    BY_ID.get(cmd.id().index()).and_then(Option::as_ref)
+}
+
+/// Evaluates one command.
+pub(crate) fn run(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
+    match find(cmd) {
+        Some(row) => (row.run)(ctx, cmd),
+        None => fail_with(format!("ERR Polder does not serve '{}' on a shard", cmd.name())),
+    }
+}
+
+/// Evaluates the commands of one EXEC and gives their replies in order.
+pub(crate) fn run_all(ctx: &mut Ctx<'_>, commands: &[Command]) -> Outcome {
+    let mut replies = Vec::with_capacity(commands.len());
+    for cmd in commands {
+        replies.push(match run(ctx, cmd) {
+            Ok(reply) | Err(Stop::Reply(reply)) => reply,
+            Err(engine) => return Err(engine),
+        });
+    }
+    Ok(Reply::Array(replies))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BY_ID, ROWS};
+    use command::specs;
+
+    #[test]
+    fn every_row_names_a_served_command_and_agrees_about_writing() {
+        for row in ROWS.iter().flat_map(|rows| rows.iter()) {
+            let spec = specs().iter().find(|s| s.name == row.name);
+            let spec = spec.unwrap_or_else(|| panic!("{} is not in the command table", row.name));
+            assert!(spec.served, "{} is evaluated but not served", row.name);
+            // SELECT and the like carry no write flag; what writes must.
+            assert_eq!(spec.is_write(), row.writes, "{}", row.name);
+        }
+        let found = BY_ID.iter().flatten().count();
+        assert_eq!(found, ROWS.iter().map(|r| r.len()).sum::<usize>());
+    }
+}

@@ -1,0 +1,74 @@
+//! Whole databases.
+
+use crate::ctx::Ctx;
+use crate::directory::DATABASES;
+use crate::env::Layout;
+use crate::parse::{int_arg, is};
+use crate::records::{Name, Record};
+use crate::reply::{BAD_DB, Outcome, SYNTAX, fail};
+use command::{Command, Reply};
+
+pub(super) fn dbsize(ctx: &mut Ctx<'_>, _: &Command) -> Outcome {
+    let keys = ctx.count_keys(ctx.env.db)?;
+    Ok(Reply::Integer(i64::try_from(keys).unwrap_or(i64::MAX)))
+}
+
+/// SELECT inside a transaction: the commands after it use another database.
+pub(super) fn select(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
+    let db = int_arg(&cmd.args[1])?;
+    if ctx.env.layout == Layout::Sharded && db != 0 {
+        return fail("ERR SELECT is not allowed in cluster mode");
+    }
+    match u16::try_from(db) {
+        Ok(db) if db < DATABASES => {
+            ctx.env.db = db;
+            Ok(Reply::OK)
+        }
+        _ => fail(BAD_DB),
+    }
+}
+
+pub(super) fn flushdb(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
+    check_mode(cmd)?;
+    flush(ctx, ctx.env.db)?;
+    Ok(Reply::OK)
+}
+
+pub(super) fn flushall(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
+    check_mode(cmd)?;
+    for db in 0..DATABASES {
+        flush(ctx, db)?;
+    }
+    Ok(Reply::OK)
+}
+
+/// SYNC and ASYNC are the same here: either way one small entry empties the database.
+fn check_mode(cmd: &Command) -> Outcome<()> {
+    match &cmd.args[1..] {
+        [] => Ok(()),
+        [mode] if is(mode, "sync") || is(mode, "async") => Ok(()),
+        _ => fail(SYNTAX),
+    }
+}
+
+/// Empties a database. One that is empty already keeps its keyspace, so that repeating a flush costs nothing.
+fn flush(ctx: &mut Ctx<'_>, db: u16) -> Outcome<()> {
+    if ctx.count_keys(db)? == 0 {
+        return Ok(());
+    }
+    touch_watched(ctx, db)?;
+    ctx.txn()?.replace_keyspace(db)?;
+    Ok(())
+}
+
+/// A flush changes the watched keys that exist.
+fn touch_watched(ctx: &mut Ctx<'_>, db: u16) -> Outcome<()> {
+    let keyspace = ctx.keyspace(db)?;
+    for key in ctx.txn()?.watches.watched_in(db) {
+        let Some(value) = ctx.get(Name::new(db, keyspace, &key).record())? else { continue };
+        let expired = Record::decode(&value)?.expired(ctx.env.now_ms);
+        let watches = &mut ctx.txn()?.watches;
+        if expired { watches.touch_expired(db, &key) } else { watches.touch(db, &key) }
+    }
+    Ok(())
+}

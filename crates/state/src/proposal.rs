@@ -1,0 +1,158 @@
+//! Building the next log entry: commands that arrive together are evaluated one after another into one batch.
+
+use crate::ctx::{Access, Ctx};
+use crate::dispatch;
+use crate::env::Env;
+use crate::overlay::Overlay;
+use crate::reply::Stop;
+use crate::txn::{Draft, Txn};
+use crate::watches::Watches;
+use bytes::Bytes;
+use command::{Command, Reply, SessionId};
+use std::cell::Cell;
+use stdx::Rng;
+use storage::{Batch, EngineError, View};
+
+/// What a shard's leader evaluates with. `base` must not change while a builder is open.
+pub struct Leading<'a> {
+    /// Applied state.
+    pub base: &'a dyn View,
+    /// What is proposed above it.
+    pub overlay: &'a mut Overlay,
+    /// Who watches which keys.
+    pub watches: &'a mut Watches,
+    /// Randomness.
+    pub rng: &'a mut Rng,
+}
+
+/// One evaluated unit of work.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluated {
+    /// What to tell the client, once the entry is applied.
+    pub reply: Reply,
+    /// Whether the entry under construction holds effects of this work.
+    pub effects: bool,
+    /// The newest proposal whose effects the reply depends on. A reply without effects of its own may leave once that
+    /// proposal is applied; `None`: at once, if the leader's lease is valid.
+    pub observed: Option<u64>,
+}
+
+/// The commands of one EXEC.
+#[derive(Clone, Copy, Debug)]
+pub struct Transaction<'a> {
+    /// In order. SELECT among them changes the database of those after it.
+    pub commands: &'a [Command],
+}
+
+/// The batch of proposal `sequence` as it grows.
+///
+/// Dropping a builder that is not empty without proposing its batch leaves the overlay wrong: `Overlay::clear` it.
+#[derive(Debug)]
+pub struct ProposalBuilder {
+    draft: Draft,
+}
+
+impl ProposalBuilder {
+    /// A builder for the proposal numbered `sequence`, greater than every earlier one of this reign. A number whose
+    /// builder stayed empty may be used again.
+    #[must_use]
+    pub fn new(sequence: u64) -> ProposalBuilder {
+        ProposalBuilder { draft: Draft::new(sequence) }
+    }
+
+    /// Whether nothing was changed: there is nothing to propose.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.draft.is_empty()
+    }
+
+    /// About how many bytes the batch will take in the log; `finish` adds a few dozen per counted keyspace or slot.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.draft.size()
+    }
+
+    /// Evaluates one command.
+    ///
+    /// # Errors
+    /// When the engine cannot read; the replica is then to be fenced and the builder dropped.
+    pub fn evaluate(&mut self, on: &mut Leading<'_>, env: Env, cmd: &Command) -> Result<Evaluated, EngineError> {
+        self.run(on, env, |ctx| dispatch::run(ctx, cmd))
+    }
+
+    /// Evaluates what EXEC runs: one unit at one time. A command that fails answers its error in its place and undoes
+    /// nothing.
+    ///
+    /// # Errors
+    /// As `evaluate`.
+    pub fn execute(&mut self, on: &mut Leading<'_>, env: Env, txn: Transaction<'_>) -> Result<Evaluated, EngineError> {
+        self.run(on, env, |ctx| dispatch::run_all(ctx, txn.commands))
+    }
+
+    /// Files a session's watch on `keys`. The reply must wait for `observed`: a read that follows it must not see less
+    /// than what the watch starts from.
+    ///
+    /// # Errors
+    /// As `evaluate`.
+    pub fn watch(
+        &mut self,
+        on: &mut Leading<'_>,
+        env: Env,
+        session: SessionId,
+        keys: &[Bytes],
+    ) -> Result<Evaluated, EngineError> {
+        self.run(on, env, |ctx| {
+            for key in keys {
+                let name = ctx.name(key)?;
+                let expire_ms = match ctx.get(name.record())? {
+                    Some(v) => crate::records::Record::decode(&v)?.head.expire_ms,
+                    None => None,
+                };
+                if let Err(refused) = ctx.txn()?.watches.add(session, env.db, key, expire_ms, env.now_ms) {
+                    return Ok(Reply::Error(refused.to_string().into()));
+                }
+            }
+            Ok(Reply::OK)
+        })
+    }
+
+    /// Ends the entry: logs the numbers that changed and gives the batch.
+    #[must_use]
+    pub fn finish(mut self, on: &mut Leading<'_>) -> Batch {
+        let mut txn = Txn {
+            base: on.base,
+            overlay: on.overlay,
+            watches: on.watches,
+            draft: &mut self.draft,
+            observed: Cell::new(None),
+        };
+        txn.seal();
+        txn.take_batch()
+    }
+
+    pub(crate) fn run(
+        &mut self,
+        on: &mut Leading<'_>,
+        env: Env,
+        work: impl FnOnce(&mut Ctx<'_>) -> Result<Reply, Stop>,
+    ) -> Result<Evaluated, EngineError> {
+        let before = self.draft.writes;
+        let txn = Txn {
+            base: on.base,
+            overlay: on.overlay,
+            watches: on.watches,
+            draft: &mut self.draft,
+            observed: Cell::new(None),
+        };
+        let mut ctx = Ctx { env, rng: on.rng, access: Access::Write(txn) };
+        let reply = match work(&mut ctx) {
+            Ok(reply) | Err(Stop::Reply(reply)) => reply,
+            Err(Stop::Engine(e)) => return Err(e),
+        };
+        let observed = match &ctx.access {
+            Access::Write(txn) => txn.observed.get(),
+            Access::Read { .. } => None,
+        };
+        Ok(Evaluated { reply, effects: self.draft.writes > before, observed })
+    }
+}

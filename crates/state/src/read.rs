@@ -1,0 +1,35 @@
+//! Read-only commands over applied state.
+
+use crate::ctx::{Access, Ctx};
+use crate::directory::Directory;
+use crate::dispatch;
+use crate::env::Env;
+use crate::reply::Stop;
+use command::{Command, Reply};
+use stdx::Rng;
+use storage::{EngineError, View};
+
+/// Answers a command that writes nothing, from `view` alone. `directory` is the replica's, at the same applied index.
+/// The caller has made sure that the view is recent enough for the level of consistency asked for.
+///
+/// # Errors
+/// When the engine cannot read; the replica is then to be fenced.
+pub fn evaluate_read(
+    cmd: &Command,
+    view: &dyn View,
+    directory: &Directory,
+    env: Env,
+    rng: &mut Rng,
+) -> Result<Reply, EngineError> {
+    let mut ctx = Ctx { env, rng, access: Access::Read { view, directory } };
+    match dispatch::run(&mut ctx, cmd) {
+        Ok(reply) | Err(Stop::Reply(reply)) => Ok(reply),
+        Err(Stop::Engine(e)) => Err(e),
+    }
+}
+
+/// Whether the evaluator has this command, and if so whether it may write.
+#[must_use]
+pub fn serves(cmd: &Command) -> Option<bool> {
+    dispatch::find(cmd).map(|row| row.writes)
+}

@@ -1,0 +1,197 @@
+//! Runs every file of tests/scripts: a line is a command, the indented line after it what it must answer.
+//!
+//! Lines that begin with `!` steer: `advance MS` the clock, `expire` and `collect` until nothing is left, `failover`,
+//! `db N`, `resp 2|3`, `watch CLIENT KEY…`, `take CLIENT`, `multi` … `exec`; `sharded` on the first line chooses the layout.
+//! Each file runs at several paces of the log, which may not change any answer.
+
+mod support;
+
+use bytes::Bytes;
+use command::Reply;
+use state::Layout;
+use std::path::Path;
+use support::{Pace, Shard, command, integrity, text};
+
+const PACES: [Pace; 4] = [
+    Pace { group: 1, lag: 0 },
+    Pace { group: 1, lag: 3 },
+    Pace { group: 4, lag: 1 },
+    Pace { group: usize::MAX, lag: usize::MAX },
+];
+
+#[test]
+fn scripts() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        for pace in PACES {
+            play(&file, pace);
+        }
+    }
+}
+
+fn play(file: &Path, pace: Pace) {
+    let script = std::fs::read_to_string(file).unwrap();
+    let layout = if script.starts_with("!sharded") { Layout::Sharded } else { Layout::Colocated };
+    let mut shard = Shard::new(layout, pace, 1);
+    let mut queue: Option<Vec<command::Command>> = None;
+    let mut lines = script.lines().enumerate().peekable();
+    while let Some((at, line)) = lines.next() {
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let answer = match line.strip_prefix('!') {
+            Some(order) => steer(&mut shard, order, &mut queue),
+            None => match (command(&text::words(line)), &mut queue) {
+                (Ok(cmd), Some(queue)) => {
+                    queue.push(cmd);
+                    None
+                }
+                (Ok(cmd), None) => Some(text::show(&shard.run(&cmd))),
+                (Err(reply), _) => Some(text::show(&reply)),
+            },
+        };
+        let expected = lines.next_if(|(_, l)| l.starts_with("  ")).map(|(_, l)| l.trim());
+        if let (Some(answer), Some(expected)) = (&answer, expected) {
+            let place = format!("{}:{} at {pace:?}: {line}", file.display(), at + 1);
+            assert_eq!(answer, expected, "{place}");
+        }
+        assert!(answer.is_some() || expected.is_none(), "{}:{}: no answer to expect", file.display(), at + 1);
+        assert!(
+            expected.is_some() || line.starts_with('!') || queue.is_some(),
+            "{}:{}: says no answer",
+            file.display(),
+            at + 1
+        );
+    }
+    shard.settle();
+    integrity::check(&shard.base, layout);
+    while shard.collect(2).more {}
+    shard.settle();
+    integrity::check(&shard.base, layout);
+    integrity::check_clean(&shard.base);
+}
+
+fn steer(shard: &mut Shard, order: &str, queue: &mut Option<Vec<command::Command>>) -> Option<String> {
+    let words: Vec<&str> = order.split_whitespace().collect();
+    let number = |at: usize| words[at].parse::<u64>().unwrap();
+    match words[0] {
+        "sharded" => None,
+        "advance" => {
+            shard.env.now_ms += number(1);
+            None
+        }
+        "db" => {
+            shard.env.db = number(1) as u16;
+            None
+        }
+        "resp" => {
+            shard.env.resp3 = number(1) == 3;
+            None
+        }
+        "failover" => {
+            shard.failover();
+            None
+        }
+        "expire" => {
+            let mut removed = 0;
+            loop {
+                let step = shard.expire(2);
+                removed += step.removed;
+                if step.removed == 0 {
+                    return Some(removed.to_string());
+                }
+            }
+        }
+        "collect" => {
+            while shard.collect(2).more {}
+            None
+        }
+        "watch" => {
+            let keys: Vec<Bytes> = words[2..].iter().map(|w| Bytes::copy_from_slice(w.as_bytes())).collect();
+            Some(text::show(&shard.watch(number(1), &keys).reply))
+        }
+        "take" => Some(format!("{:?}", shard.take(number(1)))),
+        "multi" => {
+            *queue = Some(Vec::new());
+            None
+        }
+        "exec" => Some(text::show(&shard.execute(&queue.take().unwrap()))),
+        other => panic!("unknown order {other}"),
+    }
+}
+
+#[test]
+fn lost_proposals_leave_no_trace() {
+    let mut shard = Shard::new(Layout::Colocated, Pace { group: 2, lag: usize::MAX }, 1);
+    let run = |shard: &mut Shard, line: &str| text::show(&shard.run(&command(&text::words(line)).unwrap()));
+    run(&mut shard, "SET kept 1");
+    shard.settle();
+    for line in ["FLUSHALL", "SET gone 1", "HSET h f \"x\"*2000", "PEXPIRE gone 5", "DEL kept"] {
+        run(&mut shard, line);
+    }
+    shard.lose();
+    assert_eq!(run(&mut shard, "KEYS *"), "[\"kept\"]");
+    assert_eq!(run(&mut shard, "DBSIZE"), "1");
+    run(&mut shard, "SET other 1");
+    shard.settle();
+    integrity::check(&shard.base, Layout::Colocated);
+}
+
+#[test]
+fn a_reply_names_what_it_depends_on() {
+    let mut shard = Shard::new(Layout::Colocated, Pace { group: 1, lag: usize::MAX }, 1);
+    let cmd = |line: &str| command(&text::words(line)).unwrap();
+    assert_eq!(shard.evaluate(&cmd("GET a")).observed, None);
+    let set = shard.evaluate(&cmd("SETNX a 1"));
+    assert!(set.effects);
+    let lost = shard.evaluate(&cmd("SETNX a 2"));
+    assert_eq!((lost.reply, lost.effects, lost.observed), (Reply::Integer(0), false, Some(1)));
+    assert_eq!(shard.evaluate(&cmd("GET b")).observed, None);
+    shard.evaluate(&cmd("DEL a"));
+    assert_eq!(shard.evaluate(&cmd("GET a")).observed, Some(2));
+    assert_eq!(shard.watch(1, &[Bytes::from_static(b"a")]).observed, Some(2));
+    assert_eq!(shard.evaluate(&cmd("KEYS *")).observed, Some(2));
+    shard.settle();
+    assert_eq!(shard.evaluate(&cmd("GET a")).observed, None);
+}
+
+#[test]
+fn one_key_changed_often_is_logged_once() {
+    let mut shard = Shard::new(Layout::Colocated, Pace { group: 100, lag: usize::MAX }, 1);
+    for _ in 0..100 {
+        shard.run(&command(&["INCR", "n"]).unwrap());
+    }
+    assert_eq!(shard.last_batch().unwrap().ops.len(), 2, "the counter and the count of keys");
+    shard.settle();
+    assert_eq!(shard.run(&command(&["GET", "n"]).unwrap()), Reply::bulk(b"100"));
+}
+
+#[test]
+fn expiry_and_garbage_go_in_bounded_steps() {
+    let mut shard = Shard::new(Layout::Colocated, Pace { group: 1, lag: 0 }, 1);
+    for i in 0..10 {
+        shard.run(&command(&["SET", &format!("k{i}"), "v", "PX", &format!("{}", 10 + i)]).unwrap());
+    }
+    assert_eq!(shard.expire(3).next_due_ms, Some(support::START_MS + 10));
+    shard.env.now_ms += 16;
+    let step = shard.expire(4);
+    assert_eq!((step.removed, step.next_due_ms), (4, Some(support::START_MS + 14)));
+    let step = shard.expire(4);
+    assert_eq!((step.removed, step.next_due_ms), (2, Some(support::START_MS + 16)));
+    shard.run(&command(&["SET", "early", "v", "PXAT", &(support::START_MS + 17).to_string()]).unwrap());
+    shard.env.now_ms += 2;
+    assert_eq!(shard.expire(100).removed, 3, "16, 17 and early");
+    for i in 0..50 {
+        shard.run(&command(&["HSET", "h", &format!("field{i}"), &"x".repeat(100)]).unwrap());
+    }
+    shard.run(&command(&["DEL", "h"]).unwrap());
+    let step = shard.collect(30);
+    assert_eq!((step.removed, step.more), (30, true));
+    assert_eq!(shard.collect(30).removed, 21, "the rest and the note itself");
+    assert!(!shard.collect(30).more);
+    integrity::check(&shard.base, Layout::Colocated);
+    integrity::check_clean(&shard.base);
+}

@@ -1,0 +1,73 @@
+//! What must hold in any applied state.
+
+use super::MapView;
+use bytes::Bytes;
+use state::records::{self, Garbage, Kind, Name, Record};
+use state::{DATABASES, Layout};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Checks that counts, expiry index, sub-records and garbage agree with the keys.
+pub fn check(view: &MapView, layout: Layout) {
+    let living: BTreeSet<u32> = (0..DATABASES)
+        .map(|db| {
+            let mapped = view.0.get(&records::directory_key(db)[..]);
+            mapped.map_or(u32::from(db), |v| u32::from_be_bytes(v.as_ref().try_into().unwrap()))
+        })
+        .collect();
+    let mut counts: BTreeMap<Bytes, u64> = BTreeMap::new();
+    let mut index: BTreeSet<Bytes> = BTreeSet::new();
+    let mut homes: BTreeSet<Vec<u8>> = BTreeSet::new();
+    let mut dead: BTreeSet<u32> = BTreeSet::new();
+    for (key, _) in of_kind(view, Kind::Garbage) {
+        match Garbage::of_key(key).expect("garbage records decode") {
+            Garbage::Keyspace(keyspace) => drop(dead.insert(keyspace)),
+            Garbage::Collection(prefix) => drop(homes.insert(prefix.to_vec())),
+        }
+    }
+    assert!(living.is_disjoint(&dead), "a database uses a keyspace that is being deleted");
+    for (key, value) in of_kind(view, Kind::Meta) {
+        let record = Record::decode(value).unwrap();
+        let keyspace = keyspace_of(key);
+        let name = Name::new(0, keyspace, records::user_key_of_meta(key));
+        assert_eq!(name.record(), &key[..], "a key lies where it is looked for");
+        if let Some(at) = record.head.expire_ms {
+            index.insert(Bytes::copy_from_slice(&name.expiry_key(at)));
+        }
+        if !living.contains(&keyspace) {
+            assert!(dead.contains(&keyspace), "a flushed key that nobody will delete");
+            continue;
+        }
+        let slot = (layout == Layout::Sharded).then(|| name.slot());
+        *counts.entry(Bytes::copy_from_slice(&records::count_key(keyspace, slot))).or_default() += 1;
+        if let Some(home) = record.home().unwrap() {
+            let prefix = records::sub_prefix(keyspace, home.slot, home.version).to_vec();
+            let parts = of_kind(view, Kind::Sub).filter(|(k, _)| k.starts_with(&prefix)).count();
+            let mut body = stdx::codec::Reader::new(record.body.slice(records::Home::LEN..));
+            assert_eq!(body.varint().unwrap(), parts as u64, "a collection counts its parts");
+            assert!(homes.insert(prefix), "two keys share a collection, or it is garbage");
+        }
+    }
+    for (key, value) in of_kind(view, Kind::Count).filter(|(k, _)| living.contains(&keyspace_of(k))) {
+        let counted = u64::from_be_bytes(value.as_ref().try_into().unwrap());
+        assert_eq!(counted, counts.remove(key).unwrap_or(0), "the count {key:?}");
+    }
+    assert!(counts.is_empty(), "keys that are not counted: {counts:?}");
+    let stored: BTreeSet<Bytes> = of_kind(view, Kind::Expiry).map(|(k, _)| k.clone()).collect();
+    assert_eq!(stored, index, "the expiry index holds exactly the keys that expire");
+    for (key, _) in of_kind(view, Kind::Sub).filter(|(k, _)| !dead.contains(&keyspace_of(k))) {
+        assert!(homes.contains(&key[..15]), "a part of no collection");
+    }
+}
+
+/// Checks that nothing is left but living keys.
+pub fn check_clean(view: &MapView) {
+    assert_eq!(of_kind(view, Kind::Garbage).count(), 0);
+}
+
+fn of_kind(view: &MapView, kind: Kind) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+    view.0.iter().filter(move |(k, _)| k[0] == kind as u8)
+}
+
+fn keyspace_of(key: &[u8]) -> u32 {
+    u32::from_be_bytes(key[1..5].try_into().unwrap())
+}
