@@ -49,7 +49,9 @@ impl Barriers {
 
     /// A quorum confirmed the round of `context`: its barriers may read at `index`.
     pub fn complete(&mut self, context: &[u8], index: u64) {
-        let Ok(bytes) = <[u8; 8]>::try_from(context) else { return };
+        let Ok(bytes) = <[u8; 8]>::try_from(context) else {
+            return;
+        };
         let round = u64::from_le_bytes(bytes);
         if let Some(at) = self.rounds.iter().position(|(r, _)| *r == round)
             && let Some((_, barriers)) = self.rounds.remove(at)

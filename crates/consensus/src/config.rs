@@ -74,7 +74,9 @@ impl Config {
         must(heartbeat * 2 <= lease, format!("lease {lease:?} must be at least two heartbeats of {heartbeat:?}"));
         must(
             lease * 100 <= guard * (100 - CLOCK_DRIFT_PERCENT),
-            format!("vote_guard {guard:?} must exceed the lease {lease:?} by {CLOCK_DRIFT_PERCENT} % of itself, for clock drift"),
+            format!(
+                "vote_guard {guard:?} must exceed the lease {lease:?} by {CLOCK_DRIFT_PERCENT} % of itself, for clock drift"
+            ),
         );
         must(
             guard <= self.election_timeout,

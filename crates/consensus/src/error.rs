@@ -25,7 +25,9 @@ pub enum StepError {
     UnknownPeer(NodeId),
     /// The leader counts on entries that this replica confirmed and does not have: its disk lost acknowledged data.
     /// Fence the replica and rebuild it from its peers.
-    #[error("the leader knows that this replica stored entry {expected}, but its log ends at {last}: acknowledged entries were lost")]
+    #[error(
+        "the leader knows that this replica stored entry {expected}, but its log ends at {last}: acknowledged entries were lost"
+    )]
     LogLost {
         /// An entry that was confirmed.
         expected: u64,

@@ -62,7 +62,9 @@ impl Lease {
     /// The latest moment by which a quorum had heard from the leader. `None` when a quorum never answered.
     pub fn start(&self, membership: &Membership, leader: NodeId, now: Mono) -> Option<Mono> {
         let heard = |half: &[NodeId]| {
-            let stamp = |id: &NodeId| if *id == leader { Some(now) } else { self.stamps.get(id).copied() };
+            let stamp = |id: &NodeId| {
+                if *id == leader { Some(now) } else { self.stamps.get(id).copied() }
+            };
             let quorum = half.len() / 2 + 1;
             let enough = |s: &Mono| half.iter().filter_map(stamp).filter(|other| other >= s).count() >= quorum;
             half.iter().filter_map(stamp).filter(enough).max()

@@ -90,7 +90,9 @@ impl<L: OlderEntries> Log<L> {
 
     /// Appends, replacing what was at and after the first index.
     pub fn append(&mut self, entries: &[eraftpb::Entry]) {
-        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return };
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            return;
+        };
         assert!(first.index > self.start.0, "entry {} is not after the log's start {}", first.index, self.start.0);
         assert!(first.index <= self.last.0 + 1, "entry {} leaves a gap after {}", first.index, self.last.0);
         while self.cache.back().is_some_and(|e| e.index >= first.index) {

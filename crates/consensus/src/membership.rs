@@ -239,7 +239,11 @@ mod tests {
     fn golden_bytes() {
         let change = MembershipChange {
             transition: Transition::Explicit,
-            changes: vec![(ChangeKind::Voter, NodeId(4)), (ChangeKind::Learner, NodeId(300)), (ChangeKind::Remove, NodeId(1))],
+            changes: vec![
+                (ChangeKind::Voter, NodeId(4)),
+                (ChangeKind::Learner, NodeId(300)),
+                (ChangeKind::Remove, NodeId(1)),
+            ],
         };
         let bytes = change.encode();
         assert_eq!(bytes.as_ref(), [1, 2, 3, 0, 4, 1, 0xac, 2, 2, 1]);
@@ -249,7 +253,15 @@ mod tests {
 
     #[test]
     fn hostile_bytes_are_errors() {
-        for bytes in [&[2u8, 0, 1, 0, 1][..], &[1], &[1, 3, 1, 0, 1], &[1, 0, 0], &[1, 0, 1, 3, 1], &[1, 0, 1, 0, 0], &[1, 0, 1, 0, 1, 9]] {
+        for bytes in [
+            &[2u8, 0, 1, 0, 1][..],
+            &[1],
+            &[1, 3, 1, 0, 1],
+            &[1, 0, 0],
+            &[1, 0, 1, 3, 1],
+            &[1, 0, 1, 0, 0],
+            &[1, 0, 1, 0, 1, 9],
+        ] {
             assert!(MembershipChange::decode(Bytes::copy_from_slice(bytes)).is_err(), "{bytes:?}");
         }
     }

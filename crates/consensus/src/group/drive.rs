@@ -85,8 +85,7 @@ impl<L: OlderEntries> Group<L> {
         if let Some(fault) = self.fault() {
             return Err(StepError::Fenced(fault));
         }
-        let here =
-            Here { id: self.config.id, term: self.term(), is_leader: self.is_leader(), last: self.last_index() };
+        let here = Here { id: self.config.id, term: self.term(), is_leader: self.is_leader(), last: self.last_index() };
         check(&message, &here)?;
         self.wake(now);
         if self.ignores(&message) {
@@ -192,7 +191,11 @@ impl<L: OlderEntries> Group<L> {
         if index <= self.start().0 || self.is_fenced() {
             return;
         }
-        assert!(index <= self.applied_index(), "the log cannot begin after {index}: only {} is applied", self.applied_index());
+        assert!(
+            index <= self.applied_index(),
+            "the log cannot begin after {index}: only {} is applied",
+            self.applied_index()
+        );
         self.raw.mut_store().compact(index, term);
         self.check_invariants();
     }
@@ -216,7 +219,9 @@ impl<L: OlderEntries> Group<L> {
         ready.role_changed = told != self.told;
         let engine_has_work = self.raw.has_ready();
         let has_results = self.barriers.has_results() || !self.outbox.is_empty();
-        if self.is_fenced() || !(engine_has_work || has_results || ready.role_changed || !ready.snapshot_wanted.is_empty()) {
+        if self.is_fenced()
+            || !(engine_has_work || has_results || ready.role_changed || !ready.snapshot_wanted.is_empty())
+        {
             return None;
         }
         self.told = told;

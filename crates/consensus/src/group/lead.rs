@@ -8,9 +8,9 @@ use crate::membership::MembershipChange;
 use crate::message::{Entry, Membership, SnapshotMeta};
 use crate::ready::Position;
 use bytes::Bytes;
+use raft::eraftpb::Entry as RaftEntry;
 use raft::eraftpb::{self, ConfChangeV2, EntryType, MessageType};
 use raft::{Changer, SnapshotStatus};
-use raft::eraftpb::Entry as RaftEntry;
 use stdx::{Mono, NodeId};
 
 impl<L: OlderEntries> Group<L> {

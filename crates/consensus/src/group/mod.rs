@@ -268,7 +268,8 @@ impl<L: OlderEntries> Group<L> {
     }
 
     fn candidates(&self) -> Vec<PeerProgress> {
-        let answers = |p: &PeerProgress| p.heard.is_some_and(|at| self.clock.now.since(at) < self.config.election_timeout);
+        let answers =
+            |p: &PeerProgress| p.heard.is_some_and(|at| self.clock.now.since(at) < self.config.election_timeout);
         let votes = |p: &PeerProgress| self.membership.voters.contains(&p.id);
         self.progress().into_iter().filter(|p| votes(p) && !p.snapshot_pending && answers(p)).collect()
     }
@@ -303,7 +304,9 @@ impl<L: OlderEntries> Group<L> {
         let leader = self.raw.raft.leader_id;
         let voters: Vec<NodeId> = self.membership.voters.iter().copied().filter(|id| id.0 != leader).collect();
         let count = voters.len() as u64;
-        let Some(place) = voters.iter().position(|id| *id == self.config.id) else { return 0 };
+        let Some(place) = voters.iter().position(|id| *id == self.config.id) else {
+            return 0;
+        };
         let rotated = (place as u64 + self.term() % count + leader % count) % count;
         u32::try_from(rotated).unwrap_or(0)
     }
@@ -341,7 +344,10 @@ fn checked(mut restored: Restored) -> Result<Restored, GroupError> {
     }
     if start.1 > last.1 || last.1 > restored.hard_state.term || (start.0 == last.0 && start.1 != last.1) {
         let term = restored.hard_state.term;
-        return inconsistent(format!("terms {} at the start, {} at the end and {term} in the hard state", start.1, last.1));
+        return inconsistent(format!(
+            "terms {} at the start, {} at the end and {term} in the hard state",
+            start.1, last.1
+        ));
     }
     restored.hard_state.commit = restored.hard_state.commit.max(applied).min(last.0);
     Ok(restored)
@@ -351,7 +357,10 @@ fn checked(mut restored: Restored) -> Result<Restored, GroupError> {
 /// was the only member: a change of that would be in its log.
 fn needs_guard<L: OlderEntries>(id: NodeId, restored: &Restored, older: &L) -> Result<bool, LogUnavailable> {
     let state = restored.hard_state;
-    let is_new = restored.start.0 <= 1 && restored.last == restored.start && state.term == restored.start.1 && state.vote == NodeId(0);
+    let is_new = restored.start.0 <= 1
+        && restored.last == restored.start
+        && state.term == restored.start.1
+        && state.vote == NodeId(0);
     if is_new {
         return Ok(false);
     }
@@ -371,4 +380,3 @@ fn needs_guard<L: OlderEntries>(id: NodeId, restored: &Restored, older: &L) -> R
     }
     Ok(false)
 }
-

@@ -64,7 +64,9 @@ impl<L: OlderEntries> Group<L> {
 
     fn collect_messages(&mut self) {
         for message in std::mem::take(&mut self.raw.raft.msgs) {
-            let Some(message) = message_from_raft(&message) else { continue };
+            let Some(message) = message_from_raft(&message) else {
+                continue;
+            };
             if message.kind == MessageKind::Snapshot {
                 self.raw.mut_store().withdraw(message.to);
                 self.snapshots_asked.remove(&message.to);
@@ -90,6 +92,11 @@ impl<L: OlderEntries> Group<L> {
         assert!(committed <= last, "{committed} is committed, but the log ends at {last}");
         assert!(log.persisted <= last, "{} is durable, but the log ends at {last}", log.persisted);
         assert!(applied <= self.emitted, "{applied} is applied, but only {} was handed out", self.emitted);
-        assert!(self.term() >= self.saved.term, "term {} is below the one handed out, {}", self.term(), self.saved.term);
+        assert!(
+            self.term() >= self.saved.term,
+            "term {} is below the one handed out, {}",
+            self.term(),
+            self.saved.term
+        );
     }
 }

@@ -56,7 +56,10 @@ impl Checker {
         if let [(node, term)] = leases {
             self.count("lease");
             let decided = self.decided_term;
-            assert!(decided <= *term, "n{node} has a lease of term {term} although an entry of term {decided} is decided");
+            assert!(
+                decided <= *term,
+                "n{node} has a lease of term {term} although an entry of term {decided} is decided"
+            );
         }
     }
 }

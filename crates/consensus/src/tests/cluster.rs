@@ -179,7 +179,9 @@ impl Cluster {
         let later = self.mail.split_off(&(self.now, u64::MAX));
         for envelope in std::mem::replace(&mut self.mail, later).into_values() {
             let (from, to) = (envelope.message.from.0, envelope.message.to.0);
-            let Some(replica) = self.replicas.get(&to) else { continue };
+            let Some(replica) = self.replicas.get(&to) else {
+                continue;
+            };
             if self.cut.contains(&(from, to)) || replica.group.is_none() {
                 self.checker.count("dropped");
                 self.snapshot_outcome(&envelope.message, false);
@@ -209,7 +211,9 @@ impl Cluster {
             replica.incoming.insert(meta.index, machine);
         }
         let from = message.from;
-        let Some(group) = &mut replica.group else { return };
+        let Some(group) = &mut replica.group else {
+            return;
+        };
         match group.step(message, time) {
             Ok(()) | Err(crate::StepError::UnknownPeer(_) | crate::StepError::Fenced(_)) => {}
             Err(error) => panic!("n{id} refuses a message of {from}: {error}"),

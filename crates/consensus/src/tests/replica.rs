@@ -2,8 +2,8 @@
 
 use super::checker::Checker;
 use crate::{
-    Barrier, Config, Entry, EntryKind, Group, HardState, LogUnavailable, Membership, Message, MessageKind, OlderEntries,
-    Persist, Restored, SnapshotMeta,
+    Barrier, Config, Entry, EntryKind, Group, HardState, LogUnavailable, Membership, Message, MessageKind,
+    OlderEntries, Persist, Restored, SnapshotMeta,
 };
 use bytes::Bytes;
 use std::cell::RefCell;
@@ -93,8 +93,12 @@ impl Replica {
             membership: restored.membership.clone(),
             values: Vec::new(),
         };
-        let state =
-            DiskState { hard: restored.hard_state, start: restored.start, flushed: machine.clone(), ..DiskState::default() };
+        let state = DiskState {
+            hard: restored.hard_state,
+            start: restored.start,
+            flushed: machine.clone(),
+            ..DiskState::default()
+        };
         Replica {
             id,
             group: None,
@@ -157,6 +161,7 @@ impl Replica {
 
     fn write(&mut self, persist: &Persist, checker: &mut Checker) {
         let mut disk = self.disk.0.borrow_mut();
+        let decided = disk.hard.commit.min(disk.last().0);
         if let Some(meta) = &persist.install {
             let machine = self.incoming.get(&meta.index).expect("data precedes the snapshot message").clone();
             assert_eq!((machine.applied, machine.term), (meta.index, meta.term), "snapshot and data belong together");
@@ -168,11 +173,14 @@ impl Replica {
         }
         if let Some(hard) = persist.hard_state {
             assert!(hard.term >= disk.hard.term, "the term never goes back");
-            assert!(hard.term > disk.hard.term || disk.hard.vote.0 == 0 || hard.vote == disk.hard.vote, "one vote per term");
+            assert!(
+                hard.term > disk.hard.term || disk.hard.vote.0 == 0 || hard.vote == disk.hard.vote,
+                "one vote per term"
+            );
             disk.hard = hard;
         }
         if let Some(first) = persist.entries.first() {
-            assert!(first.index > disk.hard.commit.min(disk.last().0) || disk.term(first.index) == Some(first.term));
+            assert!(first.index > decided, "entry {} was decided and is overwritten", first.index);
             if disk.entries.split_off(&first.index).is_empty() {
                 assert_eq!(first.index, disk.last().0 + 1, "no gap");
             } else {
@@ -189,7 +197,9 @@ impl Replica {
     /// Writes what is due and tells the group.
     pub fn complete_writes(&mut self, now: Mono, checker: &mut Checker) {
         while !self.disk_stalled && !self.paused && self.writes.front().is_some_and(|(due, _)| *due <= now) {
-            let Some((_, persist)) = self.writes.pop_front() else { break };
+            let Some((_, persist)) = self.writes.pop_front() else {
+                break;
+            };
             self.write(&persist, checker);
             if let Some(meta) = &persist.install {
                 self.machine = self.disk.0.borrow().flushed.clone();
@@ -205,7 +215,12 @@ impl Replica {
     }
 
     /// Takes everything that is ready, and returns the messages with the snapshot data that travels beside them.
-    pub fn drain(&mut self, now: Mono, write_takes: Duration, checker: &mut Checker) -> Vec<(Message, Option<Machine>)> {
+    pub fn drain(
+        &mut self,
+        now: Mono,
+        write_takes: Duration,
+        checker: &mut Checker,
+    ) -> Vec<(Message, Option<Machine>)> {
         let time = self.time(now);
         let mut out = Vec::new();
         while let Some(ready) = self.group.as_mut().and_then(|g| g.ready(time)) {
@@ -255,10 +270,17 @@ impl Replica {
     /// What a message claims must be durable when it leaves.
     fn check_claims(&self, message: &Message) {
         let disk = self.disk.0.borrow();
-        assert!(message.kind == MessageKind::RequestPreVote || message.reject || disk.hard.term >= message.term
-            || message.kind == MessageKind::RequestPreVoteResponse, "{message:?} claims a term that is not durable");
+        assert!(
+            message.kind == MessageKind::RequestPreVote
+                || message.reject
+                || disk.hard.term >= message.term
+                || message.kind == MessageKind::RequestPreVoteResponse,
+            "{message:?} claims a term that is not durable"
+        );
         match message.kind {
-            MessageKind::RequestVote => assert_eq!(disk.hard.vote, message.from, "a candidate's own vote is durable"),
+            MessageKind::RequestVote if disk.hard.term == message.term => {
+                assert_eq!(disk.hard.vote, message.from, "a candidate's own vote is durable");
+            }
             MessageKind::RequestVoteResponse if !message.reject && disk.hard.term == message.term => {
                 assert_eq!(disk.hard.vote, message.to, "a vote is durable before it is given");
             }
@@ -272,13 +294,16 @@ impl Replica {
     /// Applies up to `count` decided entries.
     pub fn apply(&mut self, count: usize) {
         for _ in 0..count {
-            let Some(entry) = self.to_apply.pop_front() else { return };
+            let Some(entry) = self.to_apply.pop_front() else {
+                return;
+            };
             let Some(group) = &mut self.group else { return };
             self.machine.applied = entry.index;
             self.machine.term = entry.term;
             match entry.kind {
                 EntryKind::Membership => {
-                    self.machine.membership = group.apply_membership(&entry).expect("only sensible changes are proposed");
+                    self.machine.membership =
+                        group.apply_membership(&entry).expect("only sensible changes are proposed");
                 }
                 EntryKind::Normal if entry.data.is_empty() => {}
                 EntryKind::Normal => self.machine.values.push((entry.index, entry.data.clone())),
