@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 use stdx::Mono;
 
 /// Ends a connection from outside. The shell implements it: wake the task, close the socket.
@@ -99,9 +100,7 @@ impl Client {
         let p = self.profile.lock().clone();
         let a = *self.activity.lock();
         let mut flags = String::new();
-        for (set, flag) in
-            [(p.multi.is_some(), 'x'), (p.readonly, 'r'), (p.no_evict, 'e'), (p.no_touch, 'T')]
-        {
+        for (set, flag) in [(p.multi.is_some(), 'x'), (p.readonly, 'r'), (p.no_evict, 'e'), (p.no_touch, 'T')] {
             if set {
                 flags.push(flag);
             }
@@ -196,7 +195,13 @@ impl Clients {
     ///
     /// # Errors
     /// The reply to send before closing, when there are too many.
-    pub fn connect(&self, addr: String, laddr: String, now: Mono, closer: Box<dyn Closer>) -> Result<Arc<Client>, Reply> {
+    pub fn connect(
+        &self,
+        addr: String,
+        laddr: String,
+        now: Mono,
+        closer: Box<dyn Closer>,
+    ) -> Result<Arc<Client>, Reply> {
         let mut live = self.live.lock();
         if live.len() >= self.max.load(Relaxed) {
             return Err(Reply::error("ERR max number of clients reached"));
@@ -246,6 +251,17 @@ impl Clients {
             client.kill();
         }
         (chosen.len(), chosen.iter().any(|c| c.id == caller))
+    }
+
+    /// Kills connections that were idle for `idle`, if given, and those that left output unread for `stall`.
+    pub fn sweep(&self, now: Mono, idle: Option<Duration>, stall: Duration) {
+        for client in self.live.lock().values() {
+            let a = *client.activity.lock();
+            let still = now.since(a.at);
+            if idle.is_some_and(|limit| still > limit && a.output == 0) || (a.output > 0 && still > stall) {
+                client.kill();
+            }
+        }
     }
 
     /// Closes every connection, for the end of a drain.

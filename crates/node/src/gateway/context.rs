@@ -69,7 +69,14 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway with no connections.
     #[must_use]
-    pub fn new(node: NodeId, facts: Facts, settings: Settings, started: Mono, request_timeout_ms: u32, leader_wait_ms: u32) -> Gateway {
+    pub fn new(
+        node: NodeId,
+        facts: Facts,
+        settings: Settings,
+        started: Mono,
+        request_timeout_ms: u32,
+        leader_wait_ms: u32,
+    ) -> Gateway {
         let clients = Clients::new(settings.max_clients());
         Gateway {
             node,

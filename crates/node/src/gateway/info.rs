@@ -155,7 +155,13 @@ fn human(bytes: u64) -> String {
 fn persistence(out: &mut String) {
     title(
         "Persistence",
-        &[("loading", &0), ("rdb_bgsave_in_progress", &0), ("aof_enabled", &1), ("aof_rewrite_in_progress", &0), ("aof_last_write_status", &"ok")],
+        &[
+            ("loading", &0),
+            ("rdb_bgsave_in_progress", &0),
+            ("aof_enabled", &1),
+            ("aof_rewrite_in_progress", &0),
+            ("aof_last_write_status", &"ok"),
+        ],
         out,
     );
 }
@@ -188,7 +194,11 @@ fn replication(out: &mut String) {
 fn cpu(cx: Context<'_>, out: &mut String) {
     let usage = cx.gateway.usage();
     let seconds = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
-    title("CPU", &[("used_cpu_sys", &seconds(usage.cpu_system_us)), ("used_cpu_user", &seconds(usage.cpu_user_us))], out);
+    title(
+        "CPU",
+        &[("used_cpu_sys", &seconds(usage.cpu_system_us)), ("used_cpu_user", &seconds(usage.cpu_user_us))],
+        out,
+    );
 }
 
 /// Time per command is not measured: its cost would be a large part of what it measures.
@@ -232,7 +242,9 @@ fn keyspace(port: Port, cx: Context<'_>, out: &mut String) {
     if port == Port::Cluster {
         let led = shards().filter(|s| s.leader() == Some(cx.gateway.node));
         line(0, led.filter_map(|s| keys(s, 0)).sum());
-    } else if let Some(shard) = shards().find(|s| cx.table.shard(s.namespace, Slot(0)).is_some_and(|only| only.id == s.id)) {
+    } else if let Some(shard) =
+        shards().find(|s| cx.table.shard(s.namespace, Slot(0)).is_some_and(|only| only.id == s.id))
+    {
         for db in 0..state::DATABASES {
             line(db, keys(shard, db).unwrap_or(0));
         }

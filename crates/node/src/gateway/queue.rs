@@ -108,9 +108,9 @@ impl Session {
     fn check_queueable(&self, command: &Command, cx: Context<'_>) -> Result<(), Reply> {
         match served_by(command.spec) {
             By::Shard => self.route(command, cx).map(|_| ()),
-            By::AllShards if self.layout() == cluster::Layout::Sharded => {
-                Err(Reply::error("ERR Polder does not serve commands on all keys in a transaction of a sharded namespace"))
-            }
+            By::AllShards if self.layout() == cluster::Layout::Sharded => Err(Reply::error(
+                "ERR Polder does not serve commands on all keys in a transaction of a sharded namespace",
+            )),
             _ => Ok(()),
         }
     }

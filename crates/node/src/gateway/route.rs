@@ -109,7 +109,9 @@ impl Session {
         let cursor = std::str::from_utf8(&command.args[1]).ok().and_then(|c| c.parse::<u64>().ok());
         let Some(cursor) = cursor else { return Action::Reply(Reply::error("ERR invalid cursor")) };
         let slot = cursor >> 32;
-        let slots = |s: &ShardHandle| cx.table.map.shards.get(&s.id.0).map(|r| (u64::from(r.slots.start), u64::from(r.slots.end)));
+        let slots = |s: &ShardHandle| {
+            cx.table.map.shards.get(&s.id.0).map(|r| (u64::from(r.slots.start), u64::from(r.slots.end)))
+        };
         let mut rest = led.iter().filter(|s| slots(s).is_some_and(|(_, end)| end >= slot));
         let Some(shard) = rest.next() else {
             return Action::Reply(Reply::Array(vec![Reply::bulk(b"0"), Reply::Array(Vec::new())]));
@@ -137,7 +139,15 @@ fn moved(table: &RouteTable, slot: Slot, leader: NodeId) -> Reply {
 /// `now` must have been read from the clock after the request arrived: whatever was acknowledged before is applied
 /// here, as long as the lease excludes other leaders at `now`. With `stale` the lease is not asked for.
 #[must_use]
-pub fn read(handle: &ShardHandle, command: &Command, db: u16, resp: u8, stale: bool, now: Mono, wall: WallMs) -> Option<Reply> {
+pub fn read(
+    handle: &ShardHandle,
+    command: &Command,
+    db: u16,
+    resp: u8,
+    stale: bool,
+    now: Mono,
+    wall: WallMs,
+) -> Option<Reply> {
     let local = handle.local.as_ref()?;
     if !stale && !handle.lease_valid(now) {
         return None;

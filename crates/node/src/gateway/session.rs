@@ -6,7 +6,7 @@ use super::context::Context;
 use super::queue::Queue;
 use super::stats::Tally;
 use cluster::{Layout, NamespaceId, Request, Slot};
-use command::{Args, Command, Flag, Group, Reply, SessionId, Work};
+use command::{Args, Command, Flag, Group, SessionId, Work};
 use smallvec::SmallVec;
 use stdx::ShardId;
 
@@ -179,7 +179,15 @@ impl Session {
         let stale_ok = routed.stale;
         if command.spec.is_readonly()
             && self.under_way(routed.shard.id) == 0
-            && let Some(reply) = super::route::read(routed.shard, &command, self.profile.db, self.profile.resp, stale_ok, cx.now, cx.wall)
+            && let Some(reply) = super::route::read(
+                routed.shard,
+                &command,
+                self.profile.db,
+                self.profile.resp,
+                stale_ok,
+                cx.now,
+                cx.wall,
+            )
         {
             self.tally.local_read();
             return Action::Reply(reply);

@@ -7,7 +7,7 @@
 mod kind;
 mod table;
 
-use command::Reply;
+use command::{Reply, glob};
 use kind::Kind;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -95,7 +95,7 @@ impl Settings {
         let mut found = BTreeMap::new();
         for p in PARAMETERS {
             for name in std::iter::once(p.name).chain(p.alias) {
-                if patterns.clone().any(|pattern| matches(pattern, name)) {
+                if patterns.clone().any(|pattern| glob::matches_ignoring_case(pattern, name.as_bytes())) {
                     found.insert(name, values[p.name].clone());
                 }
             }
@@ -127,9 +127,8 @@ impl Settings {
             let Some(parameter) = known else {
                 return Err(error(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'")));
             };
-            let failed = |why: &str| {
-                error(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"))
-            };
+            let failed =
+                |why: &str| error(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"));
             if chosen.contains_key(parameter.name) {
                 return Err(failed("duplicate parameter"));
             }
@@ -167,26 +166,6 @@ impl Settings {
 fn error(line: String) -> Reply {
     Reply::Error(line.replace(['\r', '\n'], " ").into())
 }
-
-/// Parameter names hold letters and dashes only, so of a glob just `*` and `?` matter.
-fn matches(pattern: &[u8], name: &str) -> bool {
-    fn go(p: &[u8], n: &[u8]) -> bool {
-        match (p.first(), n.first()) {
-            (None, None) => true,
-            (Some(b'*'), _) => go(&p[1..], n) || (!n.is_empty() && go(p, &n[1..])),
-            (Some(b'?'), Some(_)) => go(&p[1..], &n[1..]),
-            (Some(a), Some(b)) => a.eq_ignore_ascii_case(b) && go(&p[1..], &n[1..]),
-            _ => false,
-        }
-    }
-    // Two neighbouring stars mean one, and without them the work is bounded by the few distinct stars that remain.
-    let mut compact: Vec<u8> = pattern.to_vec();
-    compact.dedup_by(|a, b| *a == b'*' && *b == b'*');
-    compact.iter().filter(|b| **b == b'*').count() <= STARS_MAX && go(&compact, name.as_bytes())
-}
-
-/// Stars of a CONFIG GET pattern: each multiplies the work, and no parameter needs more.
-const STARS_MAX: usize = 6;
 
 #[cfg(test)]
 mod tests;

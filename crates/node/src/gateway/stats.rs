@@ -100,12 +100,14 @@ pub struct Tally {
     seen: smallvec::SmallVec<[(&'static str, Calls); 8]>,
     commands: u64,
     local_reads: u64,
+    last: Option<&'static str>,
 }
 
 impl Tally {
     /// Counts a call.
     pub fn call(&mut self, name: &'static str) {
         self.commands += 1;
+        self.last = Some(name);
         self.entry(name).calls += 1;
     }
 
@@ -117,6 +119,12 @@ impl Tally {
     /// Counts a read served without visiting a worker.
     pub fn local_read(&mut self) {
         self.local_reads += 1;
+    }
+
+    /// The command counted last, until it is flushed.
+    #[must_use]
+    pub fn last(&self) -> Option<&'static str> {
+        self.last
     }
 
     fn entry(&mut self, name: &'static str) -> &mut Calls {
@@ -143,6 +151,6 @@ impl Tally {
             sum.rejected += calls.rejected;
             sum.failed += calls.failed;
         }
-        (self.commands, self.local_reads) = (0, 0);
+        (self.commands, self.local_reads, self.last) = (0, 0, None);
     }
 }

@@ -30,7 +30,13 @@ impl World {
         let nodes = (1..=3)
             .map(|i| {
                 let at = |base: u64| format!("127.0.0.1:{}", base + i);
-                let record = NodeRecord { peer: at(1000), redis: at(6378), redis_cluster: at(7378), http: at(8000), zone: String::new() };
+                let record = NodeRecord {
+                    peer: at(1000),
+                    redis: at(6378),
+                    redis_cluster: at(7378),
+                    http: at(8000),
+                    zone: String::new(),
+                };
                 (i, record)
             })
             .collect();
@@ -60,7 +66,9 @@ impl World {
     }
 
     fn open(&mut self, port: Port) {
-        if let Ok(client) = self.gateway.clients.connect("10.0.0.1:5".into(), "10.0.0.2:6379".into(), self.now, Box::new(NoCloser)) {
+        if let Ok(client) =
+            self.gateway.clients.connect("10.0.0.1:5".into(), "10.0.0.2:6379".into(), self.now, Box::new(NoCloser))
+        {
             self.session = Session::new(SessionId { node: NodeId(1), client: client.id }, port);
         }
     }
@@ -82,7 +90,10 @@ impl World {
     }
 
     fn say(&mut self, line: &str) -> String {
-        let args: Args = line.split_whitespace().map(|w| Bytes::copy_from_slice(if w == "\"\"" { b"" } else { w.as_bytes() })).collect();
+        let args: Args = line
+            .split_whitespace()
+            .map(|w| Bytes::copy_from_slice(if w == "\"\"" { b"" } else { w.as_bytes() }))
+            .collect();
         let cx = Context { gateway: &self.gateway, table: &self.table, now: self.now, wall: WallMs(1_700_000_000_123) };
         let outcome = self.session.command(args, cx);
         let mut out = match outcome.action {

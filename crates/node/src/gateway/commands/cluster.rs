@@ -38,7 +38,11 @@ impl Session {
             }
         }
         let Some(shard) = cx.table.shard(self.namespace, slot).filter(|s| s.local.is_some()) else {
-            let none = if command.spec.name.ends_with("countkeysinslot") { Reply::Integer(0) } else { Reply::Array(Vec::new()) };
+            let none = if command.spec.name.ends_with("countkeysinslot") {
+                Reply::Integer(0)
+            } else {
+                Reply::Array(Vec::new())
+            };
             return Action::Reply(none);
         };
         let stale = shard.leader() != Some(cx.gateway.node);

@@ -82,7 +82,14 @@ const SYNTAX_ERROR: Reply = Reply::error("ERR syntax error");
 
 /// Evaluates a read-only command on the local replica. `None` when the engine cannot be read: the worker will meet the
 /// same failure and fence the replica.
-pub(super) fn evaluate(local: &Local, command: &Command, db: u16, resp: u8, layout: Layout, wall: WallMs) -> Option<Reply> {
+pub(super) fn evaluate(
+    local: &Local,
+    command: &Command,
+    db: u16,
+    resp: u8,
+    layout: Layout,
+    wall: WallMs,
+) -> Option<Reply> {
     let view = local.replica.read();
     let env = state::Env {
         db,

@@ -2,8 +2,8 @@
 
 use super::{NOT_AN_INTEGER, SYNTAX_ERROR, error, integer, text};
 use crate::gateway::context::Context;
-use crate::gateway::session::Session;
 use crate::gateway::info;
+use crate::gateway::session::Session;
 use command::{Command, Reply};
 
 impl Session {
@@ -47,7 +47,12 @@ impl Session {
         if timeout < 0 {
             return Reply::error("ERR timeout is negative");
         }
-        let fewest = cx.table.shards_of(self.namespace).filter_map(|s| cx.table.map.shards.get(&s.id.0)).map(|r| r.replicas.len() / 2).min();
+        let fewest = cx
+            .table
+            .shards_of(self.namespace)
+            .filter_map(|s| cx.table.map.shards.get(&s.id.0))
+            .map(|r| r.replicas.len() / 2)
+            .min();
         Reply::Integer(fewest.unwrap_or(0) as i64)
     }
 }
@@ -55,7 +60,8 @@ impl Session {
 /// The few of DEBUG that test suites call between their steps and that mean nothing here.
 fn debug(command: &Command) -> Reply {
     let sub = &command.args[1];
-    let known: &[&[u8]] = &[b"jmap", b"reload", b"loadaof", b"set-active-expire", b"set-disable-deny-scripts", b"replicate"];
+    let known: &[&[u8]] =
+        &[b"jmap", b"reload", b"loadaof", b"set-active-expire", b"set-disable-deny-scripts", b"replicate"];
     if sub.eq_ignore_ascii_case(b"sleep") {
         return if command.args.len() == 3 {
             error("ERR Polder does not serve 'DEBUG SLEEP': it would stop every client of the node".into())
