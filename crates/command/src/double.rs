@@ -14,11 +14,7 @@ pub fn write(out: &mut Vec<u8>, value: f64) {
     } else if value.is_infinite() {
         out.extend_from_slice(if value > 0.0 { b"inf" } else { b"-inf" });
     } else if value == 0.0 {
-        out.extend_from_slice(if value.is_sign_negative() {
-            b"-0"
-        } else {
-            b"0"
-        });
+        out.extend_from_slice(if value.is_sign_negative() { b"-0" } else { b"0" });
     } else if value.fract() == 0.0 && value.abs() <= MAX_PLAIN_INTEGER {
         let _ = write!(out, "{}", value as i64);
     } else {
@@ -67,12 +63,7 @@ fn write_shortest(out: &mut Vec<u8>, value: f64) {
             out.push(b'.');
             out.extend_from_slice(&digits[1..]);
         }
-        let _ = write!(
-            out,
-            "e{}{}",
-            if exponent < 0 { '-' } else { '+' },
-            exponent.abs()
-        );
+        let _ = write!(out, "e{}{}", if exponent < 0 { '-' } else { '+' }, exponent.abs());
     }
 }
 
@@ -82,8 +73,7 @@ mod tests {
 
     #[test]
     fn text_is_that_of_redis() {
-        let check =
-            |value: f64, text: &str| assert_eq!(String::from_utf8(to_text(value)).unwrap(), text);
+        let check = |value: f64, text: &str| assert_eq!(String::from_utf8(to_text(value)).unwrap(), text);
         check(0.0, "0");
         check(-0.0, "-0");
         check(3.0, "3");

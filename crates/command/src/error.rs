@@ -30,14 +30,10 @@ pub enum Fault {
         leader: Option<NodeId>,
     },
     /// A proposal was overwritten by another leader's log: it did not happen.
-    #[error(
-        "TRYAGAIN leadership changed before the write was committed; nothing was written, retry"
-    )]
+    #[error("TRYAGAIN leadership changed before the write was committed; nothing was written, retry")]
     Overwritten,
     /// The deadline passed while the outcome was open.
-    #[error(
-        "UNKNOWNOUTCOME the write may or may not have been committed before its deadline; read before retrying"
-    )]
+    #[error("UNKNOWNOUTCOME the write may or may not have been committed before its deadline; read before retrying")]
     OutcomeUnknown,
     /// The deadline of a read, or of a write that was never proposed, passed.
     #[error("CLUSTERDOWN no majority answered before the deadline; nothing was written, retry")]
@@ -46,9 +42,7 @@ pub enum Fault {
     #[error("BUSY this node is overloaded; nothing was written, back off and retry")]
     Overloaded,
     /// The disk has no room for the log to grow.
-    #[error(
-        "OOM the disk of a majority of replicas is full; writes are refused until space returns"
-    )]
+    #[error("OOM the disk of a majority of replicas is full; writes are refused until space returns")]
     DiskFull,
     /// The replica is fenced: its data was damaged and is being rebuilt.
     #[error("LOADING this replica is being rebuilt from its peers; retry")]
@@ -61,7 +55,28 @@ pub enum Fault {
     TooLarge(&'static str),
 }
 
+/// The limits a `TooLarge` may name. Their sentences cross the wire as text and are found here again, so that the fault
+/// stays free of allocation.
+const LIMITS: [&str; 3] = [
+    "the effects of the command exceed the limit of one log entry",
+    "the request exceeds the limit of a message between nodes",
+    "the reply exceeds the limit of a message between nodes",
+];
+
 impl Fault {
+    /// The request is too large to be sent to the node that would serve it.
+    pub const REQUEST_TOO_LARGE: Fault = Fault::TooLarge(LIMITS[1]);
+
+    /// The reply is too large to be sent back to the node that asked.
+    pub const REPLY_TOO_LARGE: Fault = Fault::TooLarge(LIMITS[2]);
+
+    /// `TooLarge` with a sentence that another node sent; one this version does not know becomes a general one.
+    #[must_use]
+    pub fn too_large(sentence: &str) -> Fault {
+        let known = LIMITS.into_iter().find(|l| *l == sentence);
+        Fault::TooLarge(known.unwrap_or("the request or its effects exceed a limit"))
+    }
+
     /// What the client may do.
     #[must_use]
     pub fn retry(&self) -> Retry {

@@ -2,10 +2,7 @@
 //! Redis 7.2. Only served commands are shown: a client that reads the table learns what it may send.
 
 use crate::parse::{error, resolve};
-use crate::{
-    Begin, Category, Command, Find, Flag, KeyFlag, KeyRange, KeySpec, Reply, Spec, glob, lookup,
-    specs,
-};
+use crate::{Begin, Category, Command, Find, Flag, KeyFlag, KeyRange, KeySpec, Reply, Spec, glob, lookup, specs};
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -42,12 +39,7 @@ fn command_info(names: &[Bytes]) -> Reply {
     if names.is_empty() {
         return Reply::Array(top_level().map(info).collect());
     }
-    Reply::Array(
-        names
-            .iter()
-            .map(|n| served(n).map_or(Reply::Null, info))
-            .collect(),
-    )
+    Reply::Array(names.iter().map(|n| served(n).map_or(Reply::Null, info)).collect())
 }
 
 fn command_docs(names: &[Bytes]) -> Reply {
@@ -60,15 +52,9 @@ fn command_docs(names: &[Bytes]) -> Reply {
 
 fn command_list(options: &[Bytes]) -> Reply {
     let all = specs().iter().filter(|s| s.served);
-    let names = |list: &mut dyn Iterator<Item = &'static Spec>| {
-        Reply::Array(list.map(|s| text(s.name)).collect())
-    };
+    let names = |list: &mut dyn Iterator<Item = &'static Spec>| Reply::Array(list.map(|s| text(s.name)).collect());
     let [filter, kind, value] = options else {
-        return if options.is_empty() {
-            names(&mut all.into_iter())
-        } else {
-            syntax_error()
-        };
+        return if options.is_empty() { names(&mut all.into_iter()) } else { syntax_error() };
     };
     if !filter.eq_ignore_ascii_case(b"filterby") {
         return syntax_error();
@@ -77,9 +63,7 @@ fn command_list(options: &[Bytes]) -> Reply {
         return Reply::Array(Vec::new());
     }
     if kind.eq_ignore_ascii_case(b"aclcat") {
-        let wanted = Category::ALL
-            .into_iter()
-            .find(|c| value.eq_ignore_ascii_case(c.name().as_bytes()));
+        let wanted = Category::ALL.into_iter().find(|c| value.eq_ignore_ascii_case(c.name().as_bytes()));
         return names(&mut all.filter(|s| wanted.is_some_and(|c| s.categories.has(c))));
     }
     if kind.eq_ignore_ascii_case(b"pattern") {
@@ -109,11 +93,7 @@ fn command_get_keys(words: &[Bytes], with_flags: bool) -> Reply {
             uses.iter()
                 .map(|u| {
                     let key = Reply::Bulk(words[u.position].clone());
-                    if with_flags {
-                        Reply::Array(vec![key, key_flags(exact_flags(spec, u.flags, words))])
-                    } else {
-                        key
-                    }
+                    if with_flags { Reply::Array(vec![key, key_flags(exact_flags(spec, u.flags, words))]) } else { key }
                 })
                 .collect(),
         ),
@@ -126,25 +106,14 @@ fn exact_flags(spec: &Spec, flags: &'static [KeyFlag], words: &[Bytes]) -> &'sta
         return flags;
     }
     let returns = words.iter().skip(3).any(|w| w.eq_ignore_ascii_case(b"get"));
-    if returns {
-        &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Update]
-    } else {
-        &[KeyFlag::Ow, KeyFlag::Update]
-    }
+    if returns { &[KeyFlag::Rw, KeyFlag::Access, KeyFlag::Update] } else { &[KeyFlag::Ow, KeyFlag::Update] }
 }
 
 /// The ten fields of `COMMAND INFO`.
 fn info(spec: &'static Spec) -> Reply {
     let KeyRange { first, last, step } = spec.key_range;
-    let flags = spec
-        .flags
-        .iter()
-        .filter_map(Flag::name)
-        .map(|n| Reply::Simple(n.into()));
-    let categories = spec
-        .categories
-        .iter()
-        .map(|c| Reply::Simple(Cow::Owned(format!("@{}", c.name()))));
+    let flags = spec.flags.iter().filter_map(Flag::name).map(|n| Reply::Simple(n.into()));
+    let categories = spec.categories.iter().map(|c| Reply::Simple(Cow::Owned(format!("@{}", c.name()))));
     Reply::Array(vec![
         text(spec.name),
         Reply::Integer(spec.arity.number()),
@@ -162,13 +131,9 @@ fn info(spec: &'static Spec) -> Reply {
 fn key_spec(spec: &KeySpec) -> Reply {
     let begin = match spec.begin {
         Begin::Index(i) => rule("index", vec![(text("index"), Reply::Integer(i.into()))]),
-        Begin::Keyword { word, start } => rule(
-            "keyword",
-            vec![
-                (text("keyword"), text(word)),
-                (text("startfrom"), Reply::Integer(start.into())),
-            ],
-        ),
+        Begin::Keyword { word, start } => {
+            rule("keyword", vec![(text("keyword"), text(word)), (text("startfrom"), Reply::Integer(start.into()))])
+        }
         Begin::Unknown => rule("unknown", Vec::new()),
     };
     let find = match spec.find {
@@ -190,27 +155,15 @@ fn key_spec(spec: &KeySpec) -> Reply {
         ),
         Find::Unknown => rule("unknown", Vec::new()),
     };
-    Reply::Map(vec![
-        (text("flags"), key_flags(spec.flags)),
-        (text("begin_search"), begin),
-        (text("find_keys"), find),
-    ])
+    Reply::Map(vec![(text("flags"), key_flags(spec.flags)), (text("begin_search"), begin), (text("find_keys"), find)])
 }
 
 fn rule(kind: &'static str, spec: Vec<(Reply, Reply)>) -> Reply {
-    Reply::Map(vec![
-        (text("type"), text(kind)),
-        (text("spec"), Reply::Map(spec)),
-    ])
+    Reply::Map(vec![(text("type"), text(kind)), (text("spec"), Reply::Map(spec))])
 }
 
 fn key_flags(flags: &[KeyFlag]) -> Reply {
-    Reply::Set(
-        flags
-            .iter()
-            .map(|f| Reply::Simple(f.name().into()))
-            .collect(),
-    )
+    Reply::Set(flags.iter().map(|f| Reply::Simple(f.name().into())).collect())
 }
 
 /// One entry of `COMMAND DOCS`. `syntax` is our own field: one line where Redis has a tree of arguments.
@@ -238,9 +191,7 @@ fn docs(spec: &'static Spec) -> Reply {
     if !spec.syntax.is_empty() {
         map.push((text("syntax"), text(spec.syntax)));
     }
-    let children: Vec<_> = served_subcommands(spec)
-        .map(|s| (text(s.name), docs(s)))
-        .collect();
+    let children: Vec<_> = served_subcommands(spec).map(|s| (text(s.name), docs(s))).collect();
     if !children.is_empty() {
         map.push((text("subcommands"), Reply::Map(children)));
     }
@@ -252,10 +203,8 @@ fn help(spec: &Spec) -> Reply {
     let Some(container) = spec.container.map(|id| &specs()[id.index()]) else {
         return error(format_args!("ERR '{}' has no subcommands", spec.name));
     };
-    let mut lines = vec![format!(
-        "{} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        container.display_name()
-    )];
+    let mut lines =
+        vec![format!("{} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", container.display_name())];
     for sub in served_subcommands(container).filter(|s| **s != *spec) {
         let name = sub.display_name();
         let own = name.split_once(' ').map_or("", |(_, own)| own);

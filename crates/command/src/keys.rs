@@ -22,10 +22,7 @@ impl Command {
     /// Its keys, in the order of its words; none when they cannot be found.
     #[must_use]
     pub fn keys(&self) -> Keys<'_> {
-        Keys {
-            args: &self.args,
-            positions: self.spec.positions(&self.args),
-        }
+        Keys { args: &self.args, positions: self.spec.positions(&self.args) }
     }
 
     /// The first of its keys.
@@ -47,31 +44,16 @@ impl Spec {
     pub fn positions(&self, args: &[Bytes]) -> Positions {
         let range = self.key_range;
         if range.step == 0 && self.keys.is_empty() {
-            return Positions::Range {
-                next: 1,
-                last: 0,
-                step: 1,
-            };
+            return Positions::Range { next: 1, last: 0, step: 1 };
         }
         if self.flags.has(Flag::MovableKeys) || self.keys.iter().any(|k| k.has(KeyFlag::NotKey)) {
             let uses = self.key_uses(args).unwrap_or_default();
-            return Positions::List {
-                at: 0,
-                list: uses.iter().map(|u| u.position).collect(),
-            };
+            return Positions::List { at: 0, list: uses.iter().map(|u| u.position).collect() };
         }
         let words = args.len() as i64;
-        let last = if range.last < 0 {
-            words + i64::from(range.last)
-        } else {
-            i64::from(range.last)
-        };
+        let last = if range.last < 0 { words + i64::from(range.last) } else { i64::from(range.last) };
         let last = if last < words { last.max(0) } else { 0 };
-        Positions::Range {
-            next: range.first as usize,
-            last: last as usize,
-            step: range.step as usize,
-        }
+        Positions::Range { next: range.first as usize, last: last as usize, step: range.step as usize }
     }
 
     /// The keys among `args` with what happens to them. Words that are only routed like keys are left out.
@@ -88,10 +70,7 @@ impl Spec {
             if last >= args.len() || last < first {
                 return Err(InvalidKeys);
             }
-            uses.extend((first..=last).step_by(step).map(|position| KeyUse {
-                position,
-                flags: spec.flags,
-            }));
+            uses.extend((first..=last).step_by(step).map(|position| KeyUse { position, flags: spec.flags }));
         }
         Ok(uses)
     }
@@ -116,11 +95,7 @@ fn begin(spec: &KeySpec, args: &[Bytes]) -> Result<Option<usize>, InvalidKeys> {
 }
 
 /// First key, last key and the distance between keys.
-fn find(
-    spec: &KeySpec,
-    begin: usize,
-    args: &[Bytes],
-) -> Result<(usize, usize, usize), InvalidKeys> {
+fn find(spec: &KeySpec, begin: usize, args: &[Bytes]) -> Result<(usize, usize, usize), InvalidKeys> {
     match spec.find {
         Find::Unknown => Err(InvalidKeys),
         Find::Range { last, step, limit } => {
@@ -130,22 +105,13 @@ fn find(
                     let share = args.len().saturating_sub(begin) / limit.unsigned_abs() as usize;
                     begin + share.checked_sub(1).ok_or(InvalidKeys)?
                 }
-                _ => args
-                    .len()
-                    .checked_sub(last.unsigned_abs() as usize)
-                    .ok_or(InvalidKeys)?,
+                _ => args.len().checked_sub(last.unsigned_abs() as usize).ok_or(InvalidKeys)?,
             };
             Ok((begin, last, step.unsigned_abs().max(1) as usize))
         }
         Find::Counted => {
-            let count = args
-                .get(begin)
-                .and_then(|a| decimal(a))
-                .ok_or(InvalidKeys)?;
-            let last = begin
-                .checked_add(count)
-                .filter(|last| *last > begin)
-                .ok_or(InvalidKeys)?;
+            let count = args.get(begin).and_then(|a| decimal(a)).ok_or(InvalidKeys)?;
+            let last = begin.checked_add(count).filter(|last| *last > begin).ok_or(InvalidKeys)?;
             Ok((begin + 1, last, 1))
         }
     }
@@ -153,8 +119,7 @@ fn find(
 
 /// A count of keys: digits without sign or leading zero.
 fn decimal(word: &[u8]) -> Option<usize> {
-    let canonical = word == b"0"
-        || (word.first().is_some_and(|b| *b != b'0') && word.iter().all(u8::is_ascii_digit));
+    let canonical = word == b"0" || (word.first().is_some_and(|b| *b != b'0') && word.iter().all(u8::is_ascii_digit));
     if !canonical {
         return None;
     }

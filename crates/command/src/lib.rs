@@ -29,8 +29,8 @@ pub use error::{Fault, Retry};
 pub use keys::{InvalidKeys, KeyUse, Keys, Positions};
 pub use reply::Reply;
 pub use table::{
-    Arity, Begin, COMMAND_COUNT, Categories, Category, CommandId, Find, Flag, Flags, Group,
-    KeyFlag, KeyRange, KeySpec, Spec, lookup, specs,
+    Arity, Begin, COMMAND_COUNT, Categories, Category, CommandId, Find, Flag, Flags, Group, KeyFlag, KeyRange, KeySpec,
+    Spec, lookup, specs,
 };
 pub use work::{SessionId, Work};
 

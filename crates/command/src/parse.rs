@@ -17,25 +17,15 @@ impl Command {
     pub fn parse(args: Args) -> Result<Command, Reply> {
         let spec = resolve(&args)?;
         if !spec.served {
-            return Err(error(format_args!(
-                "ERR Polder does not serve '{}' yet",
-                spec.display_name()
-            )));
+            return Err(error(format_args!("ERR Polder does not serve '{}' yet", spec.display_name())));
         }
         if !spec.arity.allows(args.len()) {
-            return Err(error(format_args!(
-                "ERR wrong number of arguments for '{}' command",
-                spec.name
-            )));
+            return Err(error(format_args!("ERR wrong number of arguments for '{}' command", spec.name)));
         }
         let command = Command { spec, args };
         // Looking for a long word first spares almost every command the walk over its keys.
-        if command.args.iter().any(|a| a.len() > MAX_KEY_BYTES)
-            && command.keys().any(|k| k.len() > MAX_KEY_BYTES)
-        {
-            return Err(error(format_args!(
-                "ERR key exceeds the limit of {MAX_KEY_BYTES} bytes"
-            )));
+        if command.args.iter().any(|a| a.len() > MAX_KEY_BYTES) && command.keys().any(|k| k.len() > MAX_KEY_BYTES) {
+            return Err(error(format_args!("ERR key exceeds the limit of {MAX_KEY_BYTES} bytes")));
         }
         Ok(command)
     }

@@ -165,11 +165,7 @@ impl Categories {
         if flags.has(Flag::Blocking) {
             all = all.with(Category::Blocking);
         }
-        all.with(if flags.has(Flag::Fast) {
-            Category::Fast
-        } else {
-            Category::Slow
-        })
+        all.with(if flags.has(Flag::Fast) { Category::Fast } else { Category::Slow })
     }
 
     /// Whether `category` is in the set.

@@ -61,9 +61,7 @@ pub(crate) fn find_command(name: &[u8]) -> Option<&'static Spec> {
     if name.len() > MAX_NAME_BYTES {
         return None;
     }
-    probe(hash(name, NO_CONTAINER), |spec| {
-        spec.container.is_none() && spec.name.as_bytes().eq_ignore_ascii_case(name)
-    })
+    probe(hash(name, NO_CONTAINER), |spec| spec.container.is_none() && spec.name.as_bytes().eq_ignore_ascii_case(name))
 }
 
 pub(super) fn find_subcommand(container: &Spec, name: &[u8]) -> Option<&'static Spec> {
@@ -73,11 +71,7 @@ pub(super) fn find_subcommand(container: &Spec, name: &[u8]) -> Option<&'static 
     let prefix = container.name.len() + 1;
     probe(hash(name, container.id.0), |spec| {
         spec.container == Some(container.id)
-            && spec
-                .name
-                .as_bytes()
-                .get(prefix..)
-                .is_some_and(|own| own.eq_ignore_ascii_case(name))
+            && spec.name.as_bytes().get(prefix..).is_some_and(|own| own.eq_ignore_ascii_case(name))
     })
 }
 
@@ -110,11 +104,7 @@ const fn hash(name: &[u8], container: u16) -> usize {
         head = head << 8 | name[i] as u64;
         i += 1;
     }
-    i = if name.len() > 2 * HASHED_BYTES {
-        name.len() - HASHED_BYTES
-    } else {
-        i
-    };
+    i = if name.len() > 2 * HASHED_BYTES { name.len() - HASHED_BYTES } else { i };
     while i < name.len() {
         tail = tail << 8 | name[i] as u64;
         i += 1;
@@ -162,10 +152,7 @@ const fn index(all: &[Spec; COMMAND_COUNT]) -> [u16; SLOTS] {
     let mut i = 0;
     while i < COMMAND_COUNT {
         let name = all[i].name.as_bytes();
-        assert!(
-            name.len() <= MAX_NAME_BYTES,
-            "a name is longer than the longest allowed"
-        );
+        assert!(name.len() <= MAX_NAME_BYTES, "a name is longer than the longest allowed");
         let own = match all[i].container {
             Some(id) => (name.split_at(all[id.index()].name.len() + 1).1, id.0),
             None => (name, NO_CONTAINER),

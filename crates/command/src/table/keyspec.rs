@@ -118,52 +118,22 @@ pub(super) const fn at(index: i32, flags: &'static [KeyFlag]) -> KeySpec {
 
 /// Every `step`th word from word `index` to `last`, as in [`Find::Range`].
 pub(super) const fn span(index: i32, last: i32, step: i32, flags: &'static [KeyFlag]) -> KeySpec {
-    KeySpec {
-        begin: Begin::Index(index),
-        find: Find::Range {
-            last,
-            step,
-            limit: 0,
-        },
-        flags,
-    }
+    KeySpec { begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 }, flags }
 }
 
 /// As many keys as word `index` says, behind it.
 pub(super) const fn counted(index: i32, flags: &'static [KeyFlag]) -> KeySpec {
-    KeySpec {
-        begin: Begin::Index(index),
-        find: Find::Counted,
-        flags,
-    }
+    KeySpec { begin: Begin::Index(index), find: Find::Counted, flags }
 }
 
 /// The words after `word`, as in [`Begin::Keyword`] and [`Find::Range`].
-pub(super) const fn after(
-    word: &'static str,
-    start: i32,
-    last: i32,
-    limit: i32,
-    flags: &'static [KeyFlag],
-) -> KeySpec {
-    KeySpec {
-        begin: Begin::Keyword { word, start },
-        find: Find::Range {
-            last,
-            step: 1,
-            limit,
-        },
-        flags,
-    }
+pub(super) const fn after(word: &'static str, start: i32, last: i32, limit: i32, flags: &'static [KeyFlag]) -> KeySpec {
+    KeySpec { begin: Begin::Keyword { word, start }, find: Find::Range { last, step: 1, limit }, flags }
 }
 
 /// Keys that no rule finds.
 pub(super) const fn unknown(flags: &'static [KeyFlag]) -> KeySpec {
-    KeySpec {
-        begin: Begin::Unknown,
-        find: Find::Unknown,
-        flags,
-    }
+    KeySpec { begin: Begin::Unknown, find: Find::Unknown, flags }
 }
 
 /// The plain range that older clients understand: first word, last word (negative from the end), step; all 0 for none.
@@ -179,11 +149,7 @@ pub struct KeyRange {
 
 /// The plain range that covers `specs`, and whether it misses or misplaces some keys ("movable").
 pub(super) const fn plain_range(specs: &[KeySpec]) -> (KeyRange, bool) {
-    let mut range = KeyRange {
-        first: 0,
-        last: 0,
-        step: 0,
-    };
+    let mut range = KeyRange { first: 0, last: 0, step: 0 };
     let mut movable = false;
     let mut i = 0;
     while i < specs.len() {

@@ -63,11 +63,7 @@ impl Arity {
     }
 
     const fn of(number: i32) -> Arity {
-        if number < 0 {
-            Arity::AtLeast(number.unsigned_abs() as usize)
-        } else {
-            Arity::Exact(number as usize)
-        }
+        if number < 0 { Arity::AtLeast(number.unsigned_abs() as usize) } else { Arity::Exact(number as usize) }
     }
 }
 
@@ -122,11 +118,7 @@ impl Spec {
             flags: Flags::of(&[]),
             served: true,
             keys: &[],
-            key_range: KeyRange {
-                first: 0,
-                last: 0,
-                step: 0,
-            },
+            key_range: KeyRange { first: 0, last: 0, step: 0 },
             group,
             categories: Categories::of(Category::of_group(group)),
             since,

@@ -96,9 +96,7 @@ impl Decoder {
     /// room, in bounded steps: it is only what the client claims.
     #[must_use]
     pub fn bytes_wanted(&self, buffer: &BytesMut) -> usize {
-        self.word.map_or(0, |length| {
-            (self.at + length + 2).saturating_sub(buffer.len())
-        })
+        self.word.map_or(0, |length| (self.at + length + 2).saturating_sub(buffer.len()))
     }
 
     /// Understands as many words as `data` holds; whether that was all of them.
@@ -160,15 +158,9 @@ impl Decoder {
     #[cold]
     fn unusual_header(&mut self, data: &[u8], kind: Header) -> Result<Option<i64>, ProtocolError> {
         let line = data.get(self.at..).unwrap_or_default();
-        let Some(end) =
-            memchr(b'\r', &line[self.scanned.min(line.len())..]).map(|i| i + self.scanned)
-        else {
+        let Some(end) = memchr(b'\r', &line[self.scanned.min(line.len())..]).map(|i| i + self.scanned) else {
             self.scanned = line.len();
-            return if line.len() > MAX_INLINE_BYTES {
-                Err(kind.too_big())
-            } else {
-                Ok(None)
-            };
+            return if line.len() > MAX_INLINE_BYTES { Err(kind.too_big()) } else { Ok(None) };
         };
         let Some(after) = line.get(end + 1) else {
             self.scanned = end;
@@ -177,11 +169,7 @@ impl Decoder {
         if line[0] != kind.prefix() {
             return Err(ProtocolError::ExpectedBulk(line[0]));
         }
-        let number = line
-            .get(1..end)
-            .and_then(integer)
-            .filter(|_| *after == b'\n')
-            .ok_or(kind.invalid())?;
+        let number = line.get(1..end).and_then(integer).filter(|_| *after == b'\n').ok_or(kind.invalid())?;
         self.at += end + 2;
         self.scanned = 0;
         Ok(Some(number))
@@ -189,26 +177,16 @@ impl Decoder {
 
     /// A line typed by hand; no words for an empty line.
     fn inline(&mut self, buffer: &mut BytesMut) -> Result<Option<Args>, ProtocolError> {
-        let Some(end) =
-            memchr(b'\n', &buffer[self.scanned.min(buffer.len())..]).map(|i| i + self.scanned)
-        else {
+        let Some(end) = memchr(b'\n', &buffer[self.scanned.min(buffer.len())..]).map(|i| i + self.scanned) else {
             self.scanned = buffer.len();
-            return if buffer.len() > MAX_INLINE_BYTES {
-                Err(ProtocolError::InlineTooBig)
-            } else {
-                Ok(None)
-            };
+            return if buffer.len() > MAX_INLINE_BYTES { Err(ProtocolError::InlineTooBig) } else { Ok(None) };
         };
         self.scanned = 0;
         if end > MAX_INLINE_BYTES {
             return Err(ProtocolError::InlineTooBig);
         }
         let mut line = buffer.split_to(end + 1).freeze();
-        line.truncate(if line[..end].ends_with(b"\r") {
-            end - 1
-        } else {
-            end
-        });
+        line.truncate(if line[..end].ends_with(b"\r") { end - 1 } else { end });
         let args = split_line(&line).ok_or(ProtocolError::UnbalancedQuotes)?;
         if is_http(&args) {
             return Err(ProtocolError::Http);

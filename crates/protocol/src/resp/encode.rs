@@ -38,18 +38,8 @@ pub fn encode(reply: &Reply, version: Version, out: &mut Vec<u8>) {
                 encode(value, version, out);
             }
         }
-        Reply::Set(items) => aggregate(
-            out,
-            if version == Version::V2 { b'*' } else { b'~' },
-            items,
-            version,
-        ),
-        Reply::Push(items) => aggregate(
-            out,
-            if version == Version::V2 { b'*' } else { b'>' },
-            items,
-            version,
-        ),
+        Reply::Set(items) => aggregate(out, if version == Version::V2 { b'*' } else { b'~' }, items, version),
+        Reply::Push(items) => aggregate(out, if version == Version::V2 { b'*' } else { b'>' }, items, version),
         Reply::Double(v) => match version {
             Version::V2 => bulk(out, b'$', &double::to_text(*v)),
             Version::V3 => line(out, b',', &double::to_text(*v)),
@@ -98,10 +88,7 @@ fn line(out: &mut Vec<u8>, kind: u8, text: &[u8]) {
     if memchr2(b'\r', b'\n', text).is_none() {
         out.extend_from_slice(text);
     } else {
-        out.extend(
-            text.iter()
-                .map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { *b }),
-        );
+        out.extend(text.iter().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { *b }));
     }
     end(out);
 }

@@ -42,17 +42,12 @@ impl ProtocolError {
     /// What to tell the client before closing the connection.
     #[must_use]
     pub fn reply(&self) -> Option<Reply> {
-        (*self != ProtocolError::Http)
-            .then(|| Reply::Error(format!("ERR Protocol error: {self}").into()))
+        (*self != ProtocolError::Http).then(|| Reply::Error(format!("ERR Protocol error: {self}").into()))
     }
 }
 
 fn printable(byte: u8) -> char {
-    if byte == b'\r' || byte == b'\n' {
-        ' '
-    } else {
-        char::from(byte)
-    }
+    if byte == b'\r' || byte == b'\n' { ' ' } else { char::from(byte) }
 }
 
 /// Why a server's bytes are not a reply.

@@ -21,10 +21,7 @@ pub(super) fn split_line(line: &Bytes) -> Option<Args> {
         if at == line.len() {
             return Some(args);
         }
-        let plain = line[at..]
-            .iter()
-            .take_while(|b| !ends_word(**b) && !is_quote(**b))
-            .count();
+        let plain = line[at..].iter().take_while(|b| !ends_word(**b) && !is_quote(**b)).count();
         if line.get(at + plain).is_none_or(|b| ends_word(*b)) {
             args.push(line.slice(at..at + plain));
             at += plain;
@@ -38,8 +35,7 @@ pub(super) fn split_line(line: &Bytes) -> Option<Args> {
 
 /// Whether a browser sent this: `POST` begins its request and `Host:` is among its headers.
 pub(super) fn is_http(args: &[Bytes]) -> bool {
-    args.first()
-        .is_some_and(|w| w.eq_ignore_ascii_case(b"post") || w.eq_ignore_ascii_case(b"host:"))
+    args.first().is_some_and(|w| w.eq_ignore_ascii_case(b"post") || w.eq_ignore_ascii_case(b"host:"))
 }
 
 /// A word that contains quotes, and how many bytes of `text` it took.

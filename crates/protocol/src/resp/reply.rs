@@ -92,11 +92,7 @@ impl ReplyDecoder {
         if items == 0 {
             return Ok(close(kind, Vec::new()));
         }
-        self.open.push(Open {
-            kind,
-            missing: items,
-            items: Vec::with_capacity(items.min(RESERVED_ELEMENTS)),
-        });
+        self.open.push(Open { kind, missing: items, items: Vec::with_capacity(items.min(RESERVED_ELEMENTS)) });
         Ok(None)
     }
 
@@ -194,19 +190,14 @@ impl ReplyDecoder {
         })))
     }
 
-    fn aggregate(
-        &mut self,
-        buffer: &mut BytesMut,
-        end: usize,
-    ) -> Result<Option<Token>, ReplyError> {
+    fn aggregate(&mut self, buffer: &mut BytesMut, end: usize) -> Result<Option<Token>, ReplyError> {
         let kind = buffer[0];
         let count = integer(&buffer[1..end]).ok_or(ReplyError::Malformed("aggregate length"))?;
         self.consume(buffer, end);
         if count == -1 && kind == b'*' {
             return Ok(Some(Token::Value(Reply::NullArray)));
         }
-        let count =
-            usize::try_from(count).map_err(|_| ReplyError::Malformed("aggregate length"))?;
+        let count = usize::try_from(count).map_err(|_| ReplyError::Malformed("aggregate length"))?;
         let kind = match kind {
             b'*' => Aggregate::Array,
             b'~' => Aggregate::Set,

@@ -1,7 +1,4 @@
-use super::{
-    Decoder, MAX_REPLY_DEPTH, ProtocolError, ReplyDecoder, ReplyError, Version, encode,
-    encode_request,
-};
+use super::{Decoder, MAX_REPLY_DEPTH, ProtocolError, ReplyDecoder, ReplyError, Version, encode, encode_request};
 use bytes::{Bytes, BytesMut};
 use command::{MAX_INLINE_BYTES, Reply};
 use proptest::prelude::*;
@@ -26,16 +23,8 @@ fn requests(stream: &[u8], step: usize) -> (Vec<Words>, Option<ProtocolError>) {
 
 /// The first error of `stream`, which must be the same whether it arrives at once or byte by byte.
 fn error_of(stream: &[u8]) -> String {
-    let errors: Vec<_> = [stream.len(), 1]
-        .into_iter()
-        .map(|step| requests(stream, step).1)
-        .collect();
-    assert_eq!(
-        errors[0],
-        errors[1],
-        "{:?}",
-        String::from_utf8_lossy(stream)
-    );
+    let errors: Vec<_> = [stream.len(), 1].into_iter().map(|step| requests(stream, step).1).collect();
+    assert_eq!(errors[0], errors[1], "{:?}", String::from_utf8_lossy(stream));
     match errors[0].and_then(|e| e.reply()) {
         Some(Reply::Error(line)) => line.into_owned(),
         other => panic!("{other:?}"),
@@ -57,22 +46,14 @@ fn requests_arrive_whole_in_pieces_and_pipelined() {
         words(&["DEL", "a"]),
     ];
     for step in 1..stream.len() {
-        assert_eq!(
-            requests(stream, step),
-            (expected.clone(), None),
-            "in pieces of {step}"
-        );
+        assert_eq!(requests(stream, step), (expected.clone(), None), "in pieces of {step}");
     }
 }
 
 #[test]
 fn errors_read_as_in_redis() {
     let check = |stream: &str, error: &str| {
-        assert_eq!(
-            error_of(stream.as_bytes()),
-            format!("ERR Protocol error: {error}"),
-            "{stream:?}"
-        );
+        assert_eq!(error_of(stream.as_bytes()), format!("ERR Protocol error: {error}"), "{stream:?}");
     };
     check("*x\r\n", "invalid multibulk length");
     check("*\r\n", "invalid multibulk length");
@@ -91,14 +72,8 @@ fn errors_read_as_in_redis() {
     check("GET \"a\r\n", "unbalanced quotes in request");
     check("GET 'a'b\r\n", "unbalanced quotes in request");
     check(&"x".repeat(MAX_INLINE_BYTES + 1), "too big inline request");
-    check(
-        &("*".to_owned() + &"1".repeat(MAX_INLINE_BYTES + 1)),
-        "too big mbulk count string",
-    );
-    check(
-        &("*1\r\n$".to_owned() + &"1".repeat(MAX_INLINE_BYTES + 1)),
-        "too big bulk count string",
-    );
+    check(&("*".to_owned() + &"1".repeat(MAX_INLINE_BYTES + 1)), "too big mbulk count string");
+    check(&("*1\r\n$".to_owned() + &"1".repeat(MAX_INLINE_BYTES + 1)), "too big bulk count string");
 }
 
 #[test]
@@ -122,10 +97,7 @@ fn request_size_is_bounded_by_headers_alone() {
     }
     stream.extend_from_slice(b"$100\r\n");
     let (mut decoder, mut buffer) = (Decoder::new(), BytesMut::from(&stream[..]));
-    assert_eq!(
-        decoder.decode(&mut buffer),
-        Err(ProtocolError::RequestTooBig)
-    );
+    assert_eq!(decoder.decode(&mut buffer), Err(ProtocolError::RequestTooBig));
 }
 
 #[test]
@@ -144,20 +116,13 @@ fn inline_words() {
     let check = |line: &str, expected: Option<&[&[u8]]>| {
         let found = super::split_words(line.as_bytes());
         let found: Option<Vec<Vec<u8>>> = found.map(|a| a.iter().map(|w| w.to_vec()).collect());
-        assert_eq!(
-            found,
-            expected.map(|e| e.iter().map(|w| w.to_vec()).collect()),
-            "{line:?}"
-        );
+        assert_eq!(found, expected.map(|e| e.iter().map(|w| w.to_vec()).collect()), "{line:?}");
     };
     check("", Some(&[]));
     check("  a  b\t", Some(&[b"a", b"b"]));
     check("\x0ba\x0bb", Some(&[b"a\x0bb"]));
     check(r#"set k "a b""#, Some(&[b"set", b"k", b"a b"]));
-    check(
-        r#""\x41\n\r\t\b\a\q\"" ''"#,
-        Some(&[b"A\n\r\t\x08\x07q\"", b""]),
-    );
+    check(r#""\x41\n\r\t\b\a\q\"" ''"#, Some(&[b"A\n\r\t\x08\x07q\"", b""]));
     check(r#""\xzz""#, Some(&[b"xzz"]));
     check(r"'it\'s \n'", Some(&[b"it's \\n"]));
     check(r#"foo"bar baz""#, Some(&[b"foobar baz"]));
@@ -181,45 +146,21 @@ fn replies_in_both_versions() {
     };
     let one = || Reply::Integer(1);
     check(Reply::OK, "+OK\r\n", "+OK\r\n");
-    check(
-        Reply::Error("ERR a\r\nb".into()),
-        "-ERR a  b\r\n",
-        "-ERR a  b\r\n",
-    );
-    check(
-        Reply::Integer(i64::MIN),
-        ":-9223372036854775808\r\n",
-        ":-9223372036854775808\r\n",
-    );
+    check(Reply::Error("ERR a\r\nb".into()), "-ERR a  b\r\n", "-ERR a  b\r\n");
+    check(Reply::Integer(i64::MIN), ":-9223372036854775808\r\n", ":-9223372036854775808\r\n");
     check(Reply::Integer(0), ":0\r\n", ":0\r\n");
     check(Reply::bulk(b"a\r\n"), "$3\r\na\r\n\r\n", "$3\r\na\r\n\r\n");
     check(Reply::Null, "$-1\r\n", "_\r\n");
     check(Reply::NullArray, "*-1\r\n", "_\r\n");
-    check(
-        Reply::Array(vec![one(), Reply::Null]),
-        "*2\r\n:1\r\n$-1\r\n",
-        "*2\r\n:1\r\n_\r\n",
-    );
-    check(
-        Reply::Map(vec![(one(), Reply::OK)]),
-        "*2\r\n:1\r\n+OK\r\n",
-        "%1\r\n:1\r\n+OK\r\n",
-    );
+    check(Reply::Array(vec![one(), Reply::Null]), "*2\r\n:1\r\n$-1\r\n", "*2\r\n:1\r\n_\r\n");
+    check(Reply::Map(vec![(one(), Reply::OK)]), "*2\r\n:1\r\n+OK\r\n", "%1\r\n:1\r\n+OK\r\n");
     check(Reply::Set(vec![one()]), "*1\r\n:1\r\n", "~1\r\n:1\r\n");
     check(Reply::Push(vec![one()]), "*1\r\n:1\r\n", ">1\r\n:1\r\n");
     check(Reply::Double(1.5), "$3\r\n1.5\r\n", ",1.5\r\n");
-    check(
-        Reply::Double(f64::NEG_INFINITY),
-        "$4\r\n-inf\r\n",
-        ",-inf\r\n",
-    );
+    check(Reply::Double(f64::NEG_INFINITY), "$4\r\n-inf\r\n", ",-inf\r\n");
     check(Reply::Boolean(true), ":1\r\n", "#t\r\n");
     check(Reply::Boolean(false), ":0\r\n", "#f\r\n");
-    check(
-        Reply::Verbatim(*b"txt", Bytes::from_static(b"hi")),
-        "$2\r\nhi\r\n",
-        "=6\r\ntxt:hi\r\n",
-    );
+    check(Reply::Verbatim(*b"txt", Bytes::from_static(b"hi")), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n");
 }
 
 /// The replies of `stream`, arriving in pieces of `step` bytes.
@@ -236,29 +177,22 @@ fn replies(stream: &[u8], step: usize) -> Result<Vec<Reply>, ReplyError> {
 
 #[test]
 fn client_side_accepts_what_servers_may_send() {
-    let stream = b"|1\r\n+ttl\r\n:5\r\n*2\r\n|1\r\n+a\r\n+b\r\n:1\r\n(123456789012345678901\r\n!3\r\nERR\r\n*0\r\n%0\r\n";
+    let stream =
+        b"|1\r\n+ttl\r\n:5\r\n*2\r\n|1\r\n+a\r\n+b\r\n:1\r\n(123456789012345678901\r\n!3\r\nERR\r\n*0\r\n%0\r\n";
     let expected = vec![
-        Reply::Array(vec![
-            Reply::Integer(1),
-            Reply::bulk(b"123456789012345678901"),
-        ]),
+        Reply::Array(vec![Reply::Integer(1), Reply::bulk(b"123456789012345678901")]),
         Reply::error("ERR"),
         Reply::Array(vec![]),
         Reply::Map(vec![]),
     ];
     for step in 1..stream.len() {
-        assert_eq!(
-            replies(stream, step),
-            Ok(expected.clone()),
-            "in pieces of {step}"
-        );
+        assert_eq!(replies(stream, step), Ok(expected.clone()), "in pieces of {step}");
     }
 }
 
 #[test]
 fn client_side_refuses_the_rest() {
-    let check =
-        |stream: &str, error| assert_eq!(replies(stream.as_bytes(), 1), Err(error), "{stream:?}");
+    let check = |stream: &str, error| assert_eq!(replies(stream.as_bytes(), 1), Err(error), "{stream:?}");
     check("hello\r\n", ReplyError::UnknownType(b'h'));
     check(":1x\r\n", ReplyError::Malformed("integer"));
     check("$-2\r\n", ReplyError::Malformed("bulk length"));
@@ -267,23 +201,11 @@ fn client_side_refuses_the_rest() {
     check("#x\r\n", ReplyError::Malformed("null or boolean"));
     check("=3\r\nabc\r\n", ReplyError::Malformed("verbatim string"));
     check("+a\rb", ReplyError::Malformed("line end"));
-    check(
-        "$999999999999\r\n",
-        ReplyError::TooBig("bulk string too long"),
-    );
+    check("$999999999999\r\n", ReplyError::TooBig("bulk string too long"));
     check("*99999999\r\n", ReplyError::TooBig("too many elements"));
-    check(
-        "%9223372036854775807\r\n",
-        ReplyError::TooBig("too many elements"),
-    );
-    check(
-        &"*1\r\n".repeat(MAX_REPLY_DEPTH + 1),
-        ReplyError::TooBig("nested too deeply"),
-    );
-    check(
-        &("+".to_owned() + &"x".repeat(MAX_INLINE_BYTES + 1)),
-        ReplyError::TooBig("line too long"),
-    );
+    check("%9223372036854775807\r\n", ReplyError::TooBig("too many elements"));
+    check(&"*1\r\n".repeat(MAX_REPLY_DEPTH + 1), ReplyError::TooBig("nested too deeply"));
+    check(&("+".to_owned() + &"x".repeat(MAX_INLINE_BYTES + 1)), ReplyError::TooBig("line too long"));
 }
 
 fn any_reply() -> impl Strategy<Value = Reply> {
@@ -295,9 +217,7 @@ fn any_reply() -> impl Strategy<Value = Reply> {
         any::<i64>().prop_map(Reply::Integer),
         bytes().prop_map(Reply::Bulk),
         Just(Reply::Null),
-        any::<f64>()
-            .prop_filter("NaN is not equal to itself", |v| !v.is_nan())
-            .prop_map(Reply::Double),
+        any::<f64>().prop_filter("NaN is not equal to itself", |v| !v.is_nan()).prop_map(Reply::Double),
         any::<bool>().prop_map(Reply::Boolean),
         bytes().prop_map(|b| Reply::Verbatim(*b"txt", b)),
     ];
@@ -317,12 +237,7 @@ fn flattened(reply: &Reply) -> Reply {
     let list = |items: &[Reply]| Reply::Array(items.iter().map(flattened).collect());
     match reply {
         Reply::Array(items) | Reply::Set(items) | Reply::Push(items) => list(items),
-        Reply::Map(pairs) => Reply::Array(
-            pairs
-                .iter()
-                .flat_map(|(k, v)| [flattened(k), flattened(v)])
-                .collect(),
-        ),
+        Reply::Map(pairs) => Reply::Array(pairs.iter().flat_map(|(k, v)| [flattened(k), flattened(v)]).collect()),
         Reply::Double(v) => Reply::Bulk(command::double::to_text(*v).into()),
         Reply::Boolean(v) => Reply::Integer((*v).into()),
         Reply::Verbatim(_, text) => Reply::Bulk(text.clone()),

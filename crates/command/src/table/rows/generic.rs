@@ -2,9 +2,7 @@
 
 use crate::table::Spec;
 use crate::table::acl::Category;
-use crate::table::flag::Flag::{
-    DenyOom, Fast, Loading, NoScript, Readonly, Stale, TouchesArbitraryKeys, Write,
-};
+use crate::table::flag::Flag::{DenyOom, Fast, Loading, NoScript, Readonly, Stale, TouchesArbitraryKeys, Write};
 use crate::table::group::Group::Generic;
 use crate::table::keyspec::KeyFlag::{Access, Delete, Incomplete, Insert, Ow, Rm, Ro, Rw, Update};
 use crate::table::keyspec::{after, at, span, unknown};

@@ -2,8 +2,7 @@
 
 use crate::table::Spec;
 use crate::table::flag::Flag::{
-    AllowBusy, DenyOom, Loading, MayReplicate, NoMandatoryKeys, NoScript, Readonly, SkipMonitor,
-    Stale, Write,
+    AllowBusy, DenyOom, Loading, MayReplicate, NoMandatoryKeys, NoScript, Readonly, SkipMonitor, Stale, Write,
 };
 use crate::table::group::Group::Scripting;
 use crate::table::keyspec::KeyFlag::{Access, Ro, Rw, Update};

@@ -3,8 +3,8 @@
 use crate::table::Spec;
 use crate::table::acl::Category;
 use crate::table::flag::Flag::{
-    Admin, AllowBusy, Asking, DenyOom, Fast, Loading, NoAsyncLoading, NoMulti, NoScript, Protected,
-    Readonly, Stale, Write,
+    Admin, AllowBusy, Asking, DenyOom, Fast, Loading, NoAsyncLoading, NoMulti, NoScript, Protected, Readonly, Stale,
+    Write,
 };
 use crate::table::group::Group::Server;
 use crate::table::keyspec::KeyFlag::{Ow, Ro, Update};
