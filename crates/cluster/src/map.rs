@@ -135,7 +135,8 @@ pub fn bootstrap(nodes: BTreeMap<u64, NodeRecord>) -> ClusterMap {
         let slots = SlotRange { start: i * width, end: (i + 1) * width - 1 };
         shards.insert(u32::from(i) + 2, record(2, slots, usize::from(i) % ids.len()));
     }
-    let namespace = |name: &str, layout| NamespaceRecord { name: name.into(), layout, replication_factor: factor as u8 };
+    let namespace =
+        |name: &str, layout| NamespaceRecord { name: name.into(), layout, replication_factor: factor as u8 };
     ClusterMap {
         version: 1,
         nodes,
@@ -156,7 +157,16 @@ mod tests {
         (1..=n)
             .map(|i| {
                 let at = |base: u64| format!("127.0.0.1:{}", base + i);
-                (i, NodeRecord { peer: at(1000), redis: at(2000), redis_cluster: at(3000), http: at(4000), zone: String::new() })
+                (
+                    i,
+                    NodeRecord {
+                        peer: at(1000),
+                        redis: at(2000),
+                        redis_cluster: at(3000),
+                        http: at(4000),
+                        zone: String::new(),
+                    },
+                )
             })
             .collect()
     }

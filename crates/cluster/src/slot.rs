@@ -39,7 +39,13 @@ mod tests {
 
     #[test]
     fn hash_tags() {
-        for (key, tag) in [("{user1000}.following", "user1000"), ("foo{}{bar}", "foo{}{bar}"), ("foo{{bar}}zap", "{bar"), ("foo{bar}{zap}", "bar"), ("a{b", "a{b")] {
+        for (key, tag) in [
+            ("{user1000}.following", "user1000"),
+            ("foo{}{bar}", "foo{}{bar}"),
+            ("foo{{bar}}zap", "{bar"),
+            ("foo{bar}{zap}", "bar"),
+            ("a{b", "a{b"),
+        ] {
             assert_eq!(hash_tag(key.as_bytes()), tag.as_bytes(), "{key}");
         }
     }

@@ -43,7 +43,13 @@ pub fn worker_of(shard: ShardId, workers: usize) -> usize {
 ///
 /// # Errors
 /// When the engine cannot be read or written.
-pub fn boot(node: NodeId, map: Arc<ClusterMap>, store: &Store, recovered: &[Recovered], now: Mono) -> Result<Boot, EngineError> {
+pub fn boot(
+    node: NodeId,
+    map: Arc<ClusterMap>,
+    store: &Store,
+    recovered: &[Recovered],
+    now: Mono,
+) -> Result<Boot, EngineError> {
     let mut workers: Vec<WorkerBoot> = recovered.iter().map(|_| WorkerBoot::default()).collect();
     let mut handles = BTreeMap::new();
     let mut rebuilt = Vec::new();
@@ -84,7 +90,8 @@ fn create_missing(node: NodeId, map: &ClusterMap, store: &Store) -> Result<(), E
         .map(|(id, record)| {
             let membership = Membership::of_voters(record.replicas.iter().map(|n| NodeId(*n)));
             let founded = Restored::founder(membership.clone());
-            let applied = Applied { index: founded.applied, term: founded.start.1, stamp_ms: 0, membership: membership.encode() };
+            let applied =
+                Applied { index: founded.applied, term: founded.start.1, stamp_ms: 0, membership: membership.encode() };
             (ShardId(*id), applied)
         })
         .collect();
@@ -103,7 +110,8 @@ fn restore(shard: ShardId, applied: &Applied, recovered: &Recovered) -> (Restore
     let founded = Restored::founder(membership.clone());
     let Some(group) = recovered.groups.get(&shard) else {
         if applied.index == founded.applied {
-            let state = storage::log::HardState { term: founded.hard_state.term, vote: 0, commit: founded.hard_state.commit };
+            let state =
+                storage::log::HardState { term: founded.hard_state.term, vote: 0, commit: founded.hard_state.commit };
             let (index, term) = founded.start;
             return (founded, vec![Record::Start { shard, index, term }, Record::HardState { shard, state }], None);
         }

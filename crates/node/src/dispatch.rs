@@ -153,7 +153,9 @@ impl<R> Dispatcher<R> {
             return;
         };
         match handle.leader() {
-            Some(leader) if leader == self.shared.node => out.push(DispatchOutput::Local { worker: handle.worker, task }),
+            Some(leader) if leader == self.shared.node => {
+                out.push(DispatchOutput::Local { worker: handle.worker, task })
+            }
             Some(leader) if self.links.contains(&leader) => self.forward(leader, task, out),
             None if now.since(handle.leaderless_since()) > self.leader_wait && now.since(since) >= RETRY_DELAY => {
                 out.push(DispatchOutput::Reply(task.to, Err(Fault::NoLeader)));

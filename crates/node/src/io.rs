@@ -91,8 +91,10 @@ pub enum ConsensusInput {
         /// Whether it has it.
         installed: bool,
     },
-    /// Hand all leaderships to others (drain, or a disk that stalls).
-    StepDownAll,
+    /// Hand all leaderships to others and take none (drain, or a disk that stalls).
+    StepDown,
+    /// Leaderships may be taken again.
+    Resume,
     /// Hand one leadership to a node.
     Transfer(ShardId, NodeId),
     /// The log has room again, or has none.

@@ -52,7 +52,14 @@ impl Liveness {
         let peers = peers
             .into_iter()
             .map(|id| {
-                let peer = Peer { heard_at: None, silent: true, link: false, their_sent_at: 0, told: Vec::new(), round_trip: None };
+                let peer = Peer {
+                    heard_at: None,
+                    silent: true,
+                    link: false,
+                    their_sent_at: 0,
+                    told: Vec::new(),
+                    round_trip: None,
+                };
                 (id, peer)
             })
             .collect();

@@ -4,8 +4,12 @@ use cluster::{ClusterMap, Layout, NamespaceId, SLOT_COUNT, Slot};
 use parking_lot::RwLock;
 use state::Directory;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::{Acquire, Release}};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Release},
+};
 use stdx::{Mono, NodeId, ShardId};
 use storage::Replica;
 
@@ -32,7 +36,6 @@ pub struct ShardHandle {
 }
 
 /// The local replica of a shard.
-#[derive(Debug)]
 pub struct Local {
     /// Applied state.
     pub replica: Arc<Replica>,
@@ -40,10 +43,23 @@ pub struct Local {
     pub directory: Arc<Directory>,
 }
 
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Local").field("applied", &self.replica.applied().index).finish_non_exhaustive()
+    }
+}
+
 impl ShardHandle {
     /// A handle that knows no leader yet.
     #[must_use]
-    pub fn new(id: ShardId, namespace: NamespaceId, layout: Layout, worker: usize, local: Option<Local>, now: Mono) -> ShardHandle {
+    pub fn new(
+        id: ShardId,
+        namespace: NamespaceId,
+        layout: Layout,
+        worker: usize,
+        local: Option<Local>,
+        now: Mono,
+    ) -> ShardHandle {
         ShardHandle {
             id,
             namespace,

@@ -44,8 +44,9 @@ impl Network {
         }
     }
 
-    /// When a message sent now arrives: nowhere, once or twice.
-    pub fn send(&mut self, from: NodeId, to: NodeId, now: Mono, rng: &mut Rng) -> Vec<Mono> {
+    /// When a message sent now arrives: nowhere, once or twice. Links are TCP, so requests come at most `once`; what is
+    /// idempotent by design is doubled all the same.
+    pub fn send(&mut self, from: NodeId, to: NodeId, once: bool, now: Mono, rng: &mut Rng) -> Vec<Mono> {
         if self.cuts.contains(&(from, to)) {
             self.counts.cut += 1;
             return Vec::new();
@@ -54,7 +55,7 @@ impl Network {
             self.counts.lost += 1;
             return Vec::new();
         }
-        let copies = if rng.one_in(self.duplicate_one_in) { 2 } else { 1 };
+        let copies = if !once && rng.one_in(self.duplicate_one_in) { 2 } else { 1 };
         self.counts.duplicated += copies - 1;
         self.counts.delivered += copies;
         let mut arrivals = Vec::new();

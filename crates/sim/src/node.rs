@@ -5,14 +5,14 @@ use bytes::Bytes;
 use cluster::{ClusterMap, ForwardedReply, NodeRecord, PeerMessage, Request, bootstrap};
 use command::{Fault, Reply};
 use node::{
-    ConsensusConfig, ConsensusInput, ConsensusOutput, ConsensusSide, DispatchOutput, Dispatcher, Liveness, LivenessOutput, Shared,
-    StateConfig, StateInput, StateOutput, StateSide, Task, TransferConfig, boot,
+    ConsensusConfig, ConsensusInput, ConsensusOutput, ConsensusSide, DispatchOutput, Dispatcher, Liveness,
+    LivenessOutput, Shared, StateConfig, StateInput, StateOutput, StateSide, Task, TransferConfig, boot,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{Mono, NodeId, Rng, ShardId, WallMs};
-use storage::log::{Log, LogError, LogOptions, LogReader, LogWriter, Recovered, WriteSet};
+use storage::log::{Log, LogError, LogOptions, LogWriter, Recovered, WriteSet};
 use storage::{MemDisk, MemEngine, Store, StoreOptions};
 
 /// Who waits for a task.
@@ -56,12 +56,8 @@ pub struct SimNode {
     dispatcher: Dispatcher<Waiter>,
     liveness: Liveness,
     writer: LogWriter<MemDisk>,
-    /// Kept so that checks can read what is durable.
-    pub reader: LogReader<MemDisk>,
     /// Applied state.
     pub store: Store,
-    /// Routes.
-    pub shared: Arc<Shared>,
     to_consensus: VecDeque<ConsensusInput>,
     to_state: VecDeque<StateInput<Waiter>>,
     to_log: VecDeque<(u64, WriteSet)>,
@@ -88,7 +84,8 @@ impl SimNode {
     pub fn start(id: NodeId, plan: &Plan, disks: &Disks, now: Mono, rng: &mut Rng) -> Result<SimNode, String> {
         let options = LogOptions { identity: id.0, segment_bytes: SEGMENT_BYTES, max_recycled: 2, reserve_bytes: 0 };
         let (mut writer, reader, recovered) = Log::open(disks.log.clone(), options).map_err(|e| e.to_string())?;
-        let store_options = StoreOptions { cache_bytes: 1 << 20, flush_bytes: plan.flush_bytes, hash_seed: rng.next_u64() };
+        let store_options =
+            StoreOptions { cache_bytes: 1 << 20, flush_bytes: plan.flush_bytes, hash_seed: rng.next_u64() };
         let store = Store::open(Arc::new(disks.engine.clone()), store_options).map_err(|e| e.to_string())?;
         let map: Arc<ClusterMap> = Arc::new(bootstrap(records(plan.nodes)));
         let recovered: [Recovered; 1] = [recovered];
@@ -104,7 +101,7 @@ impl SimNode {
             log_bytes_kept: plan.log_bytes_kept,
             balance_interval: Duration::from_secs(5),
         };
-        let consensus = ConsensusSide::new(id, consensus_config, reader.clone(), worker.replicas, rng, now)?;
+        let consensus = ConsensusSide::new(id, consensus_config, reader, worker.replicas, rng, now)?;
         let transfer = TransferConfig { chunk_bytes: 2_000, ..TransferConfig::default() };
         let state_config = StateConfig { transfer, sweep_interval: node::SWEEP_INTERVAL, nodes: records(plan.nodes) };
         let peers = (1..=plan.nodes).map(NodeId).filter(|n| *n != id);
@@ -113,11 +110,9 @@ impl SimNode {
             consensus,
             state: StateSide::new(id, state_config, worker.states, rng.fork()),
             dispatcher: Dispatcher::new(shared.clone(), LEADER_WAIT),
-            liveness: Liveness::new(shared.clone(), peers, Duration::from_secs(1)),
+            liveness: Liveness::new(shared, peers, Duration::from_secs(1)),
             writer,
-            reader,
             store,
-            shared,
             to_consensus: VecDeque::new(),
             to_state: VecDeque::new(),
             to_log: VecDeque::new(),
@@ -223,7 +218,9 @@ impl SimNode {
                 StateOutput::Consensus(input) => self.consensus_input(input, out),
                 StateOutput::Send(to, message) => out.push(NodeEffect::Send(to, message)),
                 StateOutput::MapChanged(_) => {}
-                StateOutput::Fenced(shard, why) => panic!("{} {shard}: fenced without a fault injected: {why}", self.id),
+                StateOutput::Fenced(shard, why) => {
+                    panic!("{} {shard}: fenced without a fault injected: {why}", self.id)
+                }
             }
         }
     }

@@ -206,7 +206,9 @@ impl World {
     fn happen(&mut self, event: Event) {
         let target = match &event {
             Event::Deliver(_, to, ..) => Some(*to),
-            Event::StepConsensus(id, _) | Event::StepState(id, _) | Event::SyncLog(id, _) | Event::Tick(id, ..) => Some(*id),
+            Event::StepConsensus(id, _) | Event::StepState(id, _) | Event::SyncLog(id, _) | Event::Tick(id, ..) => {
+                Some(*id)
+            }
             Event::Link(id, ..) => Some(*id),
             _ => None,
         };
@@ -260,7 +262,12 @@ impl World {
     }
 
     /// Lets a node act and carries out what it wants.
-    fn with(&mut self, id: NodeId, life: Option<u64>, f: impl FnOnce(&mut SimNode, Mono, WallMs, &mut Vec<NodeEffect>)) {
+    fn with(
+        &mut self,
+        id: NodeId,
+        life: Option<u64>,
+        f: impl FnOnce(&mut SimNode, Mono, WallMs, &mut Vec<NodeEffect>),
+    ) {
         let (now, wall) = (self.now, self.wall(id));
         let Some(slot) = self.nodes.get_mut(&id).filter(|s| life.is_none_or(|l| l == s.life)) else { return };
         let Some(process) = slot.process.as_mut() else { return };
@@ -276,12 +283,17 @@ impl World {
         match effect {
             NodeEffect::Send(to, message) => {
                 let Some(to_life) = self.nodes.get(&to).map(|s| s.life) else { return };
-                for at in self.network.send(id, to, self.now, &mut self.rng) {
+                let once = matches!(message, PeerMessage::Forward { .. });
+                for at in self.network.send(id, to, once, self.now, &mut self.rng) {
                     self.at_time(at, Event::Deliver(id, to, to_life, message.clone()));
                 }
             }
-            NodeEffect::Answer(operation, outcome) => self.at(Duration::from_micros(50), Event::Answer(operation, outcome)),
-            NodeEffect::StepConsensus => self.schedule(id, life, |s| &mut s.consensus_due, Event::StepConsensus(id, life), 50),
+            NodeEffect::Answer(operation, outcome) => {
+                self.at(Duration::from_micros(50), Event::Answer(operation, outcome))
+            }
+            NodeEffect::StepConsensus => {
+                self.schedule(id, life, |s| &mut s.consensus_due, Event::StepConsensus(id, life), 50)
+            }
             NodeEffect::StepState => {
                 // The engine stalls now and then.
                 let limit = if self.rng.one_in(500) { 300_000 } else { 100 };
@@ -294,7 +306,14 @@ impl World {
         }
     }
 
-    fn schedule(&mut self, id: NodeId, life: u64, due: impl FnOnce(&mut Slot) -> &mut bool, event: Event, limit_us: u64) {
+    fn schedule(
+        &mut self,
+        id: NodeId,
+        life: u64,
+        due: impl FnOnce(&mut Slot) -> &mut bool,
+        event: Event,
+        limit_us: u64,
+    ) {
         let delay = Duration::from_micros(1 + self.rng.below(limit_us));
         let Some(slot) = self.nodes.get_mut(&id).filter(|s| s.life == life) else { return };
         if !std::mem::replace(due(slot), true) {
@@ -464,7 +483,9 @@ impl World {
                 self.operations[number_of as usize].answer = Some((self.now, value));
                 self.finish(operation.client);
             }
-            Err(fault) if fault.retry() == Retry::Unknown && operation.kind == Kind::Increment => self.finish(operation.client),
+            Err(fault) if fault.retry() == Retry::Unknown && operation.kind == Kind::Increment => {
+                self.finish(operation.client)
+            }
             // Nothing happened: the same operation goes on elsewhere, as a client library would do.
             Err(_) => {
                 let pause = Duration::from_millis(self.rng.range(1, 50));

@@ -7,7 +7,10 @@ use crate::worker::log_view::{ShardLog, entry_to_log};
 use bytes::Bytes;
 use cluster::PeerMessage;
 use command::Fault;
-use consensus::{Barrier, Config, EntryKind, Group, HardState, Message, MessageKind, Persist, ProposeError, Ready, Restored, Role, SnapshotMeta};
+use consensus::{
+    Barrier, Config, EntryKind, Group, HardState, Message, MessageKind, Persist, ProposeError, Ready, Restored, Role,
+    SnapshotMeta,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +77,7 @@ pub struct ConsensusSide<D: Disk> {
     in_flight: VecDeque<(u64, Vec<(ShardId, u64)>)>,
     next_ticket: u64,
     disk_full: bool,
-    draining: bool,
+    resigned: bool,
 }
 
 impl<D: Disk + Clone> ConsensusSide<D> {
@@ -99,7 +102,7 @@ impl<D: Disk + Clone> ConsensusSide<D> {
             in_flight: VecDeque::new(),
             next_ticket: 1,
             disk_full: false,
-            draining: false,
+            resigned: false,
         };
         for boot in replicas {
             side.add(boot, rng.fork(), now)?;
@@ -111,7 +114,8 @@ impl<D: Disk + Clone> ConsensusSide<D> {
         let shard = boot.handle.id;
         let older = ShardLog::new(self.log.clone(), shard);
         let (start, applied, written) = (boot.restored.start, boot.restored.applied, boot.restored.hard_state);
-        let group = Group::new(&self.config.raft, boot.restored, older, rng, now).map_err(|e| format!("{shard}: {e}"))?;
+        let group =
+            Group::new(&self.config.raft, boot.restored, older, rng, now).map_err(|e| format!("{shard}: {e}"))?;
         let slot = Slot {
             role: (group.role(), group.term(), group.leader()),
             group,
@@ -152,8 +156,11 @@ impl<D: Disk + Clone> ConsensusSide<D> {
             ConsensusInput::Barrier { shard, token } => self.barrier(shard, token, now, out),
             ConsensusInput::SnapshotTaken { shard, to, meta } => self.snapshot_taken(shard, to, meta),
             ConsensusInput::SnapshotInstalled { shard, message } => self.raft(shard, message, now),
-            ConsensusInput::SnapshotReported { shard, to, installed } => self.snapshot_reported(shard, to, installed, now),
-            ConsensusInput::StepDownAll => self.step_down_all(now),
+            ConsensusInput::SnapshotReported { shard, to, installed } => {
+                self.snapshot_reported(shard, to, installed, now)
+            }
+            ConsensusInput::StepDown => self.step_down(now),
+            ConsensusInput::Resume => self.resume(),
             ConsensusInput::Transfer(shard, to) => self.with(shard, now, |slot| slot.group.transfer_leader(to, now)),
             ConsensusInput::DiskFull(full) => self.disk_full = full,
         }
@@ -213,7 +220,10 @@ impl<D: Disk + Clone> ConsensusSide<D> {
             if slot.group.role() != Role::Leader {
                 continue;
             }
-            if slot.group.can_hibernate() && now.since(slot.active_at) >= self.config.hibernate_after && slot.barriers.is_empty() {
+            if slot.group.can_hibernate()
+                && now.since(slot.active_at) >= self.config.hibernate_after
+                && slot.barriers.is_empty()
+            {
                 slot.hibernating = true;
                 slot.group.hibernate();
                 for peer in slot.group.peers() {
@@ -222,7 +232,7 @@ impl<D: Disk + Clone> ConsensusSide<D> {
             }
             let interval = self.config.balance_interval;
             let elsewhere = slot.preferred_leader != self.node && !interval.is_zero();
-            if elsewhere && !self.draining && now.since(slot.balanced_at) >= interval {
+            if elsewhere && !self.resigned && now.since(slot.balanced_at) >= interval {
                 slot.balanced_at = now;
                 if slot.group.is_caught_up(slot.preferred_leader) {
                     slot.group.transfer_leader(slot.preferred_leader, now);
@@ -249,7 +259,11 @@ impl<D: Disk + Clone> ConsensusSide<D> {
         for (shard, term, last) in shards {
             let Some(slot) = self.slots.get_mut(shard) else { continue };
             let group = &slot.group;
-            if group.leader() == Some(from) && group.term() == *term && group.last_index() == *last && group.role() == Role::Follower {
+            if group.leader() == Some(from)
+                && group.term() == *term
+                && group.last_index() == *last
+                && group.role() == Role::Follower
+            {
                 slot.hibernating = true;
                 slot.group.hibernate();
             }
@@ -315,6 +329,8 @@ impl<D: Disk + Clone> ConsensusSide<D> {
 
     fn applied(&mut self, shard: ShardId, applied: u64, flushed: (u64, u64)) {
         if let Some(slot) = self.slots.get_mut(&shard) {
+            // The state of a replica that is being rebuilt may be ahead of what Raft knows here to be committed.
+            let applied = applied.min(slot.group.commit_index());
             if applied > slot.applied {
                 slot.applied = applied;
                 slot.group.applied(applied);
@@ -358,18 +374,20 @@ impl<D: Disk + Clone> ConsensusSide<D> {
         });
     }
 
-    fn step_down_all(&mut self, now: Mono) {
-        self.draining = true;
+    fn step_down(&mut self, now: Mono) {
+        self.resigned = true;
         for (shard, slot) in &mut self.slots {
             if slot.group.role() == Role::Leader {
                 slot.wake(now);
-                match slot.group.pick_transferee() {
-                    Some(to) => slot.group.transfer_leader(to, now),
-                    None => slot.group.step_down(now),
-                }
-                self.touched.insert(*shard);
             }
+            slot.group.step_down(now);
+            self.touched.insert(*shard);
         }
+    }
+
+    fn resume(&mut self) {
+        self.resigned = false;
+        self.slots.values_mut().for_each(|slot| slot.group.allow_campaign());
     }
 }
 
@@ -463,6 +481,7 @@ impl<D: Disk + Clone> Slot<D> {
         let records_before = set.records.len();
         if let Some(meta) = persist.install {
             self.start = meta.index;
+            self.applied = self.applied.max(meta.index);
             set.records.push(Record::Start { shard, index: meta.index, term: meta.term });
             out.push(ConsensusOutput::State(StateEvent::SnapshotAccepted(shard, meta)));
         }
@@ -471,7 +490,8 @@ impl<D: Disk + Clone> Slot<D> {
         if voted || (!persist.entries.is_empty() && self.hard_state != self.written) {
             self.written = self.hard_state;
             let HardState { term, vote, commit } = self.hard_state;
-            set.records.push(Record::HardState { shard, state: storage::log::HardState { term, vote: vote.0, commit } });
+            set.records
+                .push(Record::HardState { shard, state: storage::log::HardState { term, vote: vote.0, commit } });
         }
         if !persist.entries.is_empty() {
             let entries = persist.entries.into_iter().map(entry_to_log).collect();

@@ -75,7 +75,10 @@ mod tests {
         let batch = Batch { ops: vec![Op::Put("k".into(), "v".into()), Op::Delete("d".into())] };
         let payload = Payload { proposer: NodeId(2), sequence: 3, stamp: WallMs(4), batch };
         let bytes = payload.encode();
-        let expected = [1, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 2, 1, 1, b'k', 1, b'v', 2, 1, b'd'];
+        let expected = [
+            1, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 2, 1, 1, b'k', 1, b'v', 2, 1,
+            b'd',
+        ];
         assert_eq!(bytes.as_ref(), expected);
         let back = Payload::decode(bytes.clone()).unwrap();
         assert_eq!((back.proposer, back.sequence, back.stamp, back.batch), (NodeId(2), 3, WallMs(4), payload.batch));

@@ -2,8 +2,8 @@
 
 use consensus::{Entry, EntryKind, LogUnavailable, OlderEntries};
 use stdx::ShardId;
-use storage::log::{LogEntry, LogReader};
 use storage::Disk;
+use storage::log::{LogEntry, LogReader};
 
 /// Reads durable entries of one shard.
 pub struct ShardLog<D: Disk> {
@@ -20,7 +20,8 @@ impl<D: Disk> ShardLog<D> {
 
 impl<D: Disk> OlderEntries for ShardLog<D> {
     fn entries(&self, low: u64, high: u64, max_bytes: u64) -> Result<Vec<Entry>, LogUnavailable> {
-        let entries = self.reader.entries(self.shard, low, high, max_bytes).map_err(|e| LogUnavailable(e.to_string()))?;
+        let entries =
+            self.reader.entries(self.shard, low, high, max_bytes).map_err(|e| LogUnavailable(e.to_string()))?;
         entries.into_iter().map(entry_from_log).collect()
     }
 

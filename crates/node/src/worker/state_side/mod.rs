@@ -10,7 +10,6 @@ pub use transfer::TransferConfig;
 use crate::io::{ConsensusInput, StateEvent, StateInput, StateOutput, Task};
 use crate::shared::ShardHandle;
 use cluster::{Layout, NodeRecord, PeerMessage};
-use command::Fault;
 use consensus::SnapshotMeta;
 use shard::Shard;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +36,6 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 
 /// All shards of one worker.
 pub struct StateSide<R> {
-    node: NodeId,
     config: StateConfig,
     shards: BTreeMap<ShardId, Shard<R>>,
     touched: BTreeSet<ShardId>,
@@ -50,14 +48,21 @@ pub struct StateSide<R> {
 impl<R> StateSide<R> {
     /// The state side of the replicas in `replicas`.
     #[must_use]
-    pub fn new(node: NodeId, config: StateConfig, replicas: Vec<(Arc<ShardHandle>, Arc<Replica>)>, mut rng: Rng) -> StateSide<R> {
+    pub fn new(
+        node: NodeId,
+        config: StateConfig,
+        replicas: Vec<(Arc<ShardHandle>, Arc<Replica>)>,
+        mut rng: Rng,
+    ) -> StateSide<R> {
         let first_snapshot = rng.next_u64() >> 1;
         StateSide {
-            node,
             transfers: Transfers::new(node, config.transfer, first_snapshot),
             system: SystemShard::new(config.nodes.clone()),
             config,
-            shards: replicas.into_iter().map(|(handle, replica)| (handle.id, Shard::new(node, handle, replica))).collect(),
+            shards: replicas
+                .into_iter()
+                .map(|(handle, replica)| (handle.id, Shard::new(node, handle, replica)))
+                .collect(),
             touched: BTreeSet::new(),
             rng,
             draining: false,
@@ -124,7 +129,9 @@ impl<R> StateSide<R> {
         let mut step = Ok(());
         match event {
             StateEvent::Role { role, term, leader, .. } => shard.role(role, term, leader),
-            StateEvent::Proposed { sequence, count, term, index, .. } => shard.pending.placed(sequence, count, term, index),
+            StateEvent::Proposed { sequence, count, term, index, .. } => {
+                shard.pending.placed(sequence, count, term, index)
+            }
             StateEvent::Refused { sequence, fault, .. } => shard.refused(sequence, &fault, out),
             StateEvent::Committed(_, entries) if !shard.fenced => {
                 let watch_map = shard.handle.layout == Layout::System;
@@ -194,7 +201,9 @@ impl<R> StateSide<R> {
                 }
             }
             PeerMessage::SnapshotGone { shard, id } => self.transfers.gone(from, shard, id),
-            PeerMessage::SnapshotDone { shard, id, node, installed } => self.transfers.done(shard, id, node, installed, out),
+            PeerMessage::SnapshotDone { shard, id, node, installed } => {
+                self.transfers.done(shard, id, node, installed, out)
+            }
             _ => debug_assert!(false, "only snapshot messages come through this door"),
         }
     }
@@ -214,8 +223,8 @@ fn snapshot_for<R>(
 ) -> Result<(), EngineError> {
     let id = shard.handle.id;
     let snapshot = shard.replica.snapshot()?;
-    let applied = snapshot.applied();
-    let meta = consensus::Membership::decode(&applied.membership)
+    let applied = snapshot.applied().clone();
+    let meta = consensus::Membership::decode(applied.membership.clone())
         .map(|membership| SnapshotMeta { index: applied.index, term: applied.term, membership })
         .map_err(|e| EngineError::Damaged(format!("membership of {id}: {e}")))?;
     transfers.offer(id, to, snapshot, meta.clone(), now);
@@ -247,4 +256,3 @@ impl<R> Shard<R> {
         self.pending.len()
     }
 }
-

@@ -92,7 +92,14 @@ impl<R> Pending<R> {
     }
 
     /// The entry at `index` is applied. Returns who may be answered, and with what.
-    pub fn applied(&mut self, node: NodeId, index: u64, term: u64, payload: Option<&Payload>, mut answer: impl FnMut(R, Result<Reply, Fault>)) {
+    pub fn applied(
+        &mut self,
+        node: NodeId,
+        index: u64,
+        term: u64,
+        payload: Option<&Payload>,
+        mut answer: impl FnMut(R, Result<Reply, Fault>),
+    ) {
         while let Some(front) = self.queue.front() {
             let Some(at) = front.index else { break };
             if at > index {

@@ -104,7 +104,14 @@ impl<R> Shard<R> {
     }
 
     /// A task arrived.
-    pub fn task(&mut self, task: Task<R>, now: Mono, wall: WallMs, rng: &mut Rng, out: &mut Vec<StateOutput<R>>) -> Step {
+    pub fn task(
+        &mut self,
+        task: Task<R>,
+        now: Mono,
+        wall: WallMs,
+        rng: &mut Rng,
+        out: &mut Vec<StateOutput<R>>,
+    ) -> Step {
         if self.fenced {
             out.push(StateOutput::Reply(task.to, Err(Fault::Fenced)));
             return Ok(());
@@ -153,7 +160,15 @@ impl<R> Shard<R> {
     }
 
     /// Evaluates one task. `proven`: leadership was confirmed after the task arrived.
-    fn evaluate(&mut self, task: Task<R>, proven: bool, now: Mono, wall: WallMs, rng: &mut Rng, out: &mut Vec<StateOutput<R>>) -> Step {
+    fn evaluate(
+        &mut self,
+        task: Task<R>,
+        proven: bool,
+        now: Mono,
+        wall: WallMs,
+        rng: &mut Rng,
+        out: &mut Vec<StateOutput<R>>,
+    ) -> Step {
         if now >= task.deadline {
             out.push(StateOutput::Reply(task.to, Err(Fault::Deadline)));
             return Ok(());
@@ -161,7 +176,11 @@ impl<R> Shard<R> {
         let env = Env {
             db: task.request.db,
             now_ms: wall.0.max(self.applied.stamp_ms),
-            layout: if self.handle.layout == Layout::Sharded { state::Layout::Sharded } else { state::Layout::Colocated },
+            layout: if self.handle.layout == Layout::Sharded {
+                state::Layout::Sharded
+            } else {
+                state::Layout::Colocated
+            },
             resp3: task.request.resp >= 3,
         };
         if let Work::Single(command) = &task.request.work
@@ -260,7 +279,14 @@ impl<R> Shard<R> {
         self.propose(batch, term, waiters, wall, out);
     }
 
-    fn propose(&mut self, batch: Batch, term: u64, waiters: Vec<Waiter<R>>, wall: WallMs, out: &mut Vec<StateOutput<R>>) {
+    fn propose(
+        &mut self,
+        batch: Batch,
+        term: u64,
+        waiters: Vec<Waiter<R>>,
+        wall: WallMs,
+        out: &mut Vec<StateOutput<R>>,
+    ) {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let stamp = WallMs(wall.0.max(self.applied.stamp_ms));
@@ -286,7 +312,11 @@ impl<R> Shard<R> {
         let env = Env {
             db: 0,
             now_ms: wall.0.max(self.applied.stamp_ms),
-            layout: if self.handle.layout == Layout::Sharded { state::Layout::Sharded } else { state::Layout::Colocated },
+            layout: if self.handle.layout == Layout::Sharded {
+                state::Layout::Sharded
+            } else {
+                state::Layout::Colocated
+            },
             resp3: false,
         };
         let (builder, _) = self.builder.get_or_insert_with(|| (ProposalBuilder::new(self.next_sequence), Vec::new()));
@@ -380,11 +410,16 @@ impl<R> Shard<R> {
             if entry.index <= applied.index {
                 continue;
             }
-            assert_eq!(entry.index, applied.index + 1, "entries are applied one after another, none twice and none left out");
+            assert_eq!(
+                entry.index,
+                applied.index + 1,
+                "entries are applied one after another, none twice and none left out"
+            );
             (applied.index, applied.term) = (entry.index, entry.term);
             let mut payload = None;
             if entry.kind == EntryKind::Normal && !entry.data.is_empty() {
-                let mut p = Payload::decode(entry.data).map_err(|e| EngineError::Damaged(format!("entry {}: {e}", entry.index)))?;
+                let mut p = Payload::decode(entry.data)
+                    .map_err(|e| EngineError::Damaged(format!("entry {}: {e}", entry.index)))?;
                 applied.stamp_ms = applied.stamp_ms.max(p.stamp.0);
                 batches.push(std::mem::take(&mut p.batch));
                 payload = Some(p);
@@ -400,7 +435,9 @@ impl<R> Shard<R> {
             return Ok(());
         }
         match &self.handle.local {
-            Some(local) => self.replica.apply_with(&batches, applied.clone(), || batches.iter().for_each(|b| local.directory.observe(b)))?,
+            Some(local) => self
+                .replica
+                .apply_with(&batches, applied.clone(), || batches.iter().for_each(|b| local.directory.observe(b)))?,
             None => self.replica.apply(&batches, applied.clone())?,
         }
         self.applied = applied;
@@ -416,7 +453,9 @@ impl<R> Shard<R> {
                     self.overlay.retire(p.sequence);
                 }
             }
-            self.pending.applied(self.node, index, term, payload.as_ref(), |to, outcome| out.push(StateOutput::Reply(to, outcome)));
+            self.pending.applied(self.node, index, term, payload.as_ref(), |to, outcome| {
+                out.push(StateOutput::Reply(to, outcome))
+            });
         }
         Ok(())
     }

@@ -31,8 +31,8 @@ impl SystemShard {
     /// When the record cannot be read or does not decode.
     pub fn observe<R>(&mut self, shard: &Shard<R>, out: &mut Vec<StateOutput<R>>) -> Result<(), EngineError> {
         let Some(json) = shard.replica.read().get(MAP_KEY)? else { return Ok(()) };
-        let map: ClusterMap =
-            serde_json::from_slice(&json).map_err(|e| EngineError::Damaged(format!("the cluster map does not decode: {e}")))?;
+        let map: ClusterMap = serde_json::from_slice(&json)
+            .map_err(|e| EngineError::Damaged(format!("the cluster map does not decode: {e}")))?;
         if self.known.as_ref().is_none_or(|k| k.version < map.version) {
             self.known = Some(map.clone());
             out.push(StateOutput::MapChanged(Arc::new(map)));
@@ -44,7 +44,12 @@ impl SystemShard {
     ///
     /// # Errors
     /// As `observe`.
-    pub fn lead<R>(&mut self, shard: &mut Shard<R>, wall: WallMs, out: &mut Vec<StateOutput<R>>) -> Result<(), EngineError> {
+    pub fn lead<R>(
+        &mut self,
+        shard: &mut Shard<R>,
+        wall: WallMs,
+        out: &mut Vec<StateOutput<R>>,
+    ) -> Result<(), EngineError> {
         if self.known.is_none() {
             self.observe(shard, out)?;
         }

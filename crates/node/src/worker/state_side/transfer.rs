@@ -47,7 +47,6 @@ struct Outgoing {
 struct Incoming {
     id: SnapshotId,
     from: NodeId,
-    replica: Arc<Replica>,
     install: Install,
     message: Message,
     after: Option<Bytes>,
@@ -123,8 +122,7 @@ impl Transfers {
             Some(current) if (current.id, current.from) == (id, from) => current.asked_at = None,
             _ => match replica.begin_install(applied) {
                 Ok(install) => {
-                    let replica = replica.clone();
-                    let transfer = Incoming { id, from, replica, install, message, after: None, asked_at: None, heard_at: now };
+                    let transfer = Incoming { id, from, install, message, after: None, asked_at: None, heard_at: now };
                     self.incoming.insert(shard, transfer);
                 }
                 Err(error) => {
@@ -197,7 +195,8 @@ impl Transfers {
             out.push(StateOutput::Fenced(shard, error.to_string()));
             return None;
         }
-        let cost = Duration::from_nanos((bytes as u64).saturating_mul(1_000_000_000) / self.config.bytes_per_second.max(1));
+        let cost =
+            Duration::from_nanos((bytes as u64).saturating_mul(1_000_000_000) / self.config.bytes_per_second.max(1));
         self.paid_until = self.paid_until.max(now) + cost;
         if !chunk.last {
             transfer.asked_at = None;
@@ -231,7 +230,14 @@ impl Transfers {
     }
 
     /// The receiver reports the end.
-    pub fn done<R>(&mut self, shard: ShardId, id: SnapshotId, to: NodeId, installed: bool, out: &mut Vec<StateOutput<R>>) {
+    pub fn done<R>(
+        &mut self,
+        shard: ShardId,
+        id: SnapshotId,
+        to: NodeId,
+        installed: bool,
+        out: &mut Vec<StateOutput<R>>,
+    ) {
         if self.outgoing.get(&id).is_some_and(|o| o.shard == shard && o.to == to) {
             self.outgoing.remove(&id);
             out.push(StateOutput::Consensus(ConsensusInput::SnapshotReported { shard, to, installed }));
@@ -253,7 +259,8 @@ impl Transfers {
             }
             self.ask(shard, now, out);
         }
-        let expired: Vec<SnapshotId> = self.outgoing.iter().filter(|(_, o)| now.since(o.used_at) > idle).map(|(id, _)| *id).collect();
+        let expired: Vec<SnapshotId> =
+            self.outgoing.iter().filter(|(_, o)| now.since(o.used_at) > idle).map(|(id, _)| *id).collect();
         for id in expired {
             if let Some(Outgoing { shard, to, .. }) = self.outgoing.remove(&id) {
                 let installed = false;
