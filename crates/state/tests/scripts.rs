@@ -4,6 +4,8 @@
 //! `db N`, `resp 2|3`, `watch CLIENT KEY…`, `take CLIENT`, `multi` … `exec`; `sharded` on the first line chooses the layout.
 //! Each file runs at several paces of the log, which may not change any answer.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use bytes::Bytes;

@@ -25,6 +25,9 @@ pub(super) fn count(body: &[u8]) -> Result<u64, EngineError> {
     read_varint(body, &mut 0)
 }
 
+/// Where a field and its value are in a body.
+type Places = (Range<usize>, Range<usize>);
+
 /// The places of a body's fields and values.
 pub(super) struct Pairs<'a> {
     body: &'a [u8],
@@ -40,7 +43,7 @@ impl<'a> Pairs<'a> {
     }
 
     /// The next field and value.
-    pub(super) fn next(&mut self) -> Result<Option<(Range<usize>, Range<usize>)>, EngineError> {
+    pub(super) fn next(&mut self) -> Result<Option<Places>, EngineError> {
         if self.left == 0 {
             return Ok(None);
         }

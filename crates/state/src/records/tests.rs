@@ -39,8 +39,8 @@ fn tags() {
 #[test]
 fn keys() {
     let name = Name::new(3, 0x400, b"foo");
-    golden(name.record(), "10 00000400 2f96 59f5d5a9 666f6f");
-    golden(name.expiry_key(0x0102_0304_0506_0708), "30 0102030405060708 00000400 2f96 59f5d5a9 666f6f");
+    golden(name.record(), "10 00000400 2f96 53fc2b4c 666f6f");
+    golden(name.expiry_key(0x0102_0304_0506_0708), "30 0102030405060708 00000400 2f96 53fc2b4c 666f6f");
     golden(system_key(System::NextVersion), "01 01");
     golden(directory_key(9), "02 0009");
     golden(count_key(7, None), "03 00000007 ffff");
@@ -67,7 +67,7 @@ fn values() {
 
 #[test]
 fn hashes_and_slots_never_change() {
-    for (key, hash) in [("", 0xfbff_c6d1), ("a", 0xb0ca_4ec6), ("foo", 0x59f5_d5a9), ("user:1000:profile", 0x61f7_6e77)]
+    for (key, hash) in [("", 0xe7d1_2412), ("a", 0xde0e_b0c6), ("foo", 0x53fc_2b4c), ("user:1000:profile", 0xa59e_a65e)]
     {
         assert_eq!(key_hash(key.as_bytes()), hash, "{key}: {:#x}", key_hash(key.as_bytes()));
     }
@@ -78,7 +78,7 @@ fn hashes_and_slots_never_change() {
         ("", 0),
         ("foo{hash_tag}", 2515),
         ("bar{hash_tag}", 2515),
-        ("{}x", 2515),
+        ("{}x", 10595),
         ("a{b}c{d}", 3300),
         ("{{x}}", 11068),
     ] {

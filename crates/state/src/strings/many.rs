@@ -22,7 +22,7 @@ pub(super) fn mget(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
 }
 
 pub(super) fn mset(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
-    if cmd.args.len() % 2 == 0 {
+    if cmd.args.len().is_multiple_of(2) {
         return wrong_arity("mset");
     }
     write(ctx, &cmd.args[1..])?;
@@ -30,7 +30,7 @@ pub(super) fn mset(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
 }
 
 pub(super) fn msetnx(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
-    if cmd.args.len() % 2 == 0 {
+    if cmd.args.len().is_multiple_of(2) {
         return wrong_arity("msetnx");
     }
     for pair in cmd.args[1..].chunks_exact(2) {

@@ -1,7 +1,9 @@
 //! A shard in memory: the leader's side with its overlay, the log of batches, and two replicas that apply it.
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod integrity;
+pub mod model;
 pub mod text;
 
 use bytes::Bytes;
@@ -171,6 +173,7 @@ impl Shard {
     pub fn lose(&mut self) {
         self.open = None;
         self.proposed.clear();
+        self.overlay.clear();
         self.failover();
     }
 
