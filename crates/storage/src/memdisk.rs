@@ -140,6 +140,12 @@ impl MemDisk {
         self.shared.lock().halt_after = Some(changes);
     }
 
+    /// Whether the machine has stopped.
+    #[must_use]
+    pub fn is_halted(&self) -> bool {
+        self.shared.lock().halt_after == Some(0)
+    }
+
     /// Reads that touch this range of a file fail.
     pub fn fail_reads(&self, name: &str, range: Range<u64>) {
         self.shared.lock().faults.push(Fault { name: name.to_owned(), range, on_read: true });
