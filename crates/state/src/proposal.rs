@@ -13,7 +13,8 @@ use std::cell::Cell;
 use stdx::Rng;
 use storage::{Batch, EngineError, View};
 
-/// What a shard's leader evaluates with. `base` must not change while a builder is open.
+/// What a shard's leader evaluates with. Entries may be applied to `base` between two calls, each together with
+/// `Overlay::retire`, but not during one.
 pub struct Leading<'a> {
     /// Applied state.
     pub base: &'a dyn View,
