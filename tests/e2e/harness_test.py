@@ -3,6 +3,7 @@
 import unittest
 
 from .harness.history import History
+from .harness.report import main
 from .harness.resp import encode
 from .harness.slots import slot_of, tag_for
 
@@ -80,5 +81,13 @@ class Encoding(unittest.TestCase):
         self.assertEqual(encode("SET", b"k", 1), b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\n1\r\n")
 
 
+def body(report):
+    """The part."""
+    result = unittest.TextTestRunner(verbosity=2).run(unittest.defaultTestLoader.loadTestsFromName(__name__))
+    report.count(result.testsRun - len(result.failures) - len(result.errors))
+    for test, trace in result.failures + result.errors:
+        report.check(str(test), False, trace)
+
+
 if __name__ == "__main__":
-    unittest.main()
+    main("harness", body)

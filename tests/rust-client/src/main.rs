@@ -47,11 +47,7 @@ fn standalone(port: &str) -> RedisResult<()> {
     let user: HashMap<String, String> = connection.hgetall("user:1")?;
     assert_eq!(user["born"], "1815");
 
-    let (old, new): (i64, i64) = redis::pipe()
-        .atomic()
-        .incr("visits", 1)
-        .incr("visits", 1)
-        .query(&mut connection)?;
+    let (old, new): (i64, i64) = redis::pipe().atomic().incr("visits", 1).incr("visits", 1).query(&mut connection)?;
     assert_eq!((old, new), (1, 2));
 
     let wrong: RedisResult<i64> = connection.incr("user:1", 1);
@@ -79,11 +75,7 @@ fn cluster(port: &str) -> RedisResult<()> {
     assert_eq!(pair, (1, 2));
 
     let mut pipeline = cluster_pipe();
-    pipeline
-        .get("{rust}:a")
-        .get("{rust}:b")
-        .del("{rust}:a")
-        .del("{rust}:b");
+    pipeline.get("{rust}:a").get("{rust}:b").del("{rust}:a").del("{rust}:b");
     let replies: Vec<Value> = pipeline.query(&mut connection)?;
     assert_eq!(replies.len(), 4);
     for n in 0..KEYS {
