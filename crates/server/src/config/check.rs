@@ -33,75 +33,45 @@ pub(super) fn check(written: &Values, errors: &mut ConfigErrors) -> Option<Confi
         check_data_dir(&typed, &config.data_dir, errors);
     }
     let own = config.peers.get(&config.node.0).cloned();
-    Some(Config {
-        advertise: own.unwrap_or_else(|| record_of(&listen, &config.zone)),
-        warnings,
-        ..config
-    })
+    Some(Config { advertise: own.unwrap_or_else(|| record_of(&listen, &config.zone)), warnings, ..config })
 }
 
-fn read_peers(
-    written: &Values,
-    listen: &Listen,
-    errors: &mut ConfigErrors,
-) -> BTreeMap<u64, NodeRecord> {
+fn read_peers(written: &Values, listen: &Listen, errors: &mut ConfigErrors) -> BTreeMap<u64, NodeRecord> {
     let mut peers = BTreeMap::new();
     for (id, fields) in &written.peers {
-        let at = written
-            .peer_origins
-            .get(id)
-            .cloned()
-            .unwrap_or(Origin::Default);
+        let at = written.peer_origins.get(id).cloned().unwrap_or(Origin::Default);
         let mut missing = Vec::new();
-        let mut endpoint =
-            |name: &'static str, port: u16| match (fields.get(name), fields.get("host")) {
-                (Some(Written { text, origin }), _) => {
-                    if !text.is_empty() && !is_endpoint(text) {
-                        let what = format!(
-                            "`peers.{id}.{name}`: {text:?} is not an address others can connect to"
-                        );
-                        errors.push(
-                            origin,
-                            what,
-                            "write host:port, such as \"10.0.0.2:8379\" or \"node2.example:8379\"",
-                        );
-                    }
-                    text.clone()
+        let mut endpoint = |name: &'static str, port: u16| match (fields.get(name), fields.get("host")) {
+            (Some(Written { text, origin }), _) => {
+                if !text.is_empty() && !is_endpoint(text) {
+                    let what = format!("`peers.{id}.{name}`: {text:?} is not an address others can connect to");
+                    errors.push(origin, what, "write host:port, such as \"10.0.0.2:8379\" or \"node2.example:8379\"");
                 }
-                (None, Some(host)) if host.text.contains(':') => {
-                    format!("[{}]:{port}", host.text.trim_matches(['[', ']']))
-                }
-                (None, Some(host)) => format!("{}:{port}", host.text),
-                (None, None) => {
-                    missing.push(name);
-                    String::new()
-                }
-            };
+                text.clone()
+            }
+            (None, Some(host)) if host.text.contains(':') => {
+                format!("[{}]:{port}", host.text.trim_matches(['[', ']']))
+            }
+            (None, Some(host)) => format!("{}:{port}", host.text),
+            (None, None) => {
+                missing.push(name);
+                String::new()
+            }
+        };
         let record = NodeRecord {
             redis: endpoint("redis", listen.redis.port()),
             redis_cluster: endpoint("redis_cluster", listen.redis_cluster.port()),
             peer: endpoint("peer", listen.peer.port()),
             http: endpoint("http", listen.http.port()),
-            zone: fields
-                .get("zone")
-                .map(|w| w.text.clone())
-                .unwrap_or_default(),
+            zone: fields.get("zone").map(|w| w.text.clone()).unwrap_or_default(),
         };
         if !missing.is_empty() && !written.incomplete {
             let what = format!("[peers.{id}] does not say {}", missing.join(", "));
-            errors.push(
-                &at,
-                what,
-                "give host = \"10.0.0.2\" for the usual ports, or each of them as host:port",
-            );
+            errors.push(&at, what, "give host = \"10.0.0.2\" for the usual ports, or each of them as host:port");
         }
         if let Some(zone) = fields.get("zone").filter(|w| !settings::is_name(&w.text)) {
             let remedy = format!("write {}", settings::Kind::NameOrEmpty.describe());
-            errors.push(
-                &zone.origin,
-                format!("`peers.{id}.zone`: {:?} is not a name", zone.text),
-                remedy,
-            );
+            errors.push(&zone.origin, format!("`peers.{id}.zone`: {:?} is not a name", zone.text), remedy);
         }
         peers.insert(*id, record);
     }
@@ -116,25 +86,13 @@ fn is_endpoint(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else {
         return false;
     };
-    let host_ok = !host.is_empty()
-        && host
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+    let host_ok =
+        !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
     host_ok && port.parse::<u16>().is_ok_and(|p| p != 0)
 }
 
-fn check_addresses(
-    typed: &Typed<'_>,
-    config: &Config,
-    warnings: &mut Vec<String>,
-    errors: &mut ConfigErrors,
-) {
-    let keys = [
-        "listen.redis",
-        "listen.redis_cluster",
-        "listen.peer",
-        "listen.http",
-    ];
+fn check_addresses(typed: &Typed<'_>, config: &Config, warnings: &mut Vec<String>, errors: &mut ConfigErrors) {
+    let keys = ["listen.redis", "listen.redis_cluster", "listen.peer", "listen.http"];
     for (i, a) in keys.iter().enumerate() {
         for b in &keys[i + 1..] {
             let (x, y) = (typed.address(a), typed.address(b));
@@ -148,10 +106,7 @@ fn check_addresses(
             }
         }
     }
-    let open: Vec<_> = keys
-        .iter()
-        .filter(|k| typed.usable(&[k]) && !typed.address(k).ip().is_loopback())
-        .collect();
+    let open: Vec<_> = keys.iter().filter(|k| typed.usable(&[k]) && !typed.address(k).ip().is_loopback()).collect();
     if typed.flag("protected_mode") && typed.usable(&["protected_mode"]) {
         for key in open {
             let what = format!(
@@ -164,49 +119,32 @@ fn check_addresses(
     } else if !open.is_empty() {
         let open: Vec<_> = open.iter().map(|k| typed.address(k).to_string()).collect();
         let open = open.join(", ");
-        warnings.push(format!("protected mode is off: whoever reaches {open} can read, change and delete everything without a password"));
+        warnings.push(format!(
+            "protected mode is off: whoever reaches {open} can read, change and delete everything without a password"
+        ));
     }
     let wildcard = keys.iter().find(|k| typed.address(k).ip().is_unspecified());
     if let Some(key) = wildcard.filter(|_| !typed.written.peers.contains_key(&config.node.0)) {
-        let what = format!(
-            "`{key}` = {} is no address that clients and peers can be sent to",
-            typed.address(key)
-        );
+        let what = format!("`{key}` = {} is no address that clients and peers can be sent to", typed.address(key));
         errors.push(
             &typed.origin(key),
             what,
-            format!(
-                "say how others reach this node: [peers.{}] host = \"10.0.0.1\"",
-                config.node.0
-            ),
+            format!("say how others reach this node: [peers.{}] host = \"10.0.0.1\"", config.node.0),
         );
     }
 }
 
-fn check_peers(
-    typed: &Typed<'_>,
-    config: &Config,
-    warnings: &mut Vec<String>,
-    errors: &mut ConfigErrors,
-) {
+fn check_peers(typed: &Typed<'_>, config: &Config, warnings: &mut Vec<String>, errors: &mut ConfigErrors) {
     let node = config.node.0;
     if !config.peers.contains_key(&node) && typed.usable(&["node"]) {
         let listed: Vec<_> = config.peers.keys().map(u64::to_string).collect();
-        let what = format!(
-            "node {node} is not one of the peers ({})",
-            listed.join(", ")
-        );
-        let remedy = if typed.is_written("node") {
-            "add"
-        } else {
-            "say which peer this node is with `node = …`, or add"
-        };
+        let what = format!("node {node} is not one of the peers ({})", listed.join(", "));
+        let remedy =
+            if typed.is_written("node") { "add" } else { "say which peer this node is with `node = …`, or add" };
         errors.push(
             &typed.origin("node"),
             what,
-            format!(
-                "{remedy} [peers.{node}]: the list names every initial node, this one included"
-            ),
+            format!("{remedy} [peers.{node}]: the list names every initial node, this one included"),
         );
     }
     if config.peers.len() > PEERS_MAX {
@@ -226,12 +164,7 @@ fn check_peers(
                 continue;
             };
             if !address.is_empty() {
-                let origin = typed
-                    .written
-                    .peer_origins
-                    .get(id)
-                    .cloned()
-                    .unwrap_or(Origin::Default);
+                let origin = typed.written.peer_origins.get(id).cloned().unwrap_or(Origin::Default);
                 errors.push(
                     &origin,
                     format!("`peers.{id}.{name}` = {address} is also `{other}`"),
@@ -241,66 +174,33 @@ fn check_peers(
         }
     }
     if config.peers.len() == 2 {
-        warnings.push(
-            "a cluster of two nodes stops when either of them stops: use one, or three and more"
-                .into(),
-        );
+        warnings.push("a cluster of two nodes stops when either of them stops: use one, or three and more".into());
     }
 }
 
 /// `a` must be shorter than `b`, each a duration by key; `factor` multiplies `a`.
-fn check_shorter(
-    typed: &Typed<'_>,
-    errors: &mut ConfigErrors,
-    factor: u32,
-    a: &str,
-    b: &str,
-    why: &str,
-) {
+fn check_shorter(typed: &Typed<'_>, errors: &mut ConfigErrors, factor: u32, a: &str, b: &str, why: &str) {
     let (x, y) = (typed.duration(a), typed.duration(b));
     if !typed.usable(&[a, b]) || x * factor < y {
         return;
     }
-    let times = if factor > 1 {
-        format!("{factor} × ")
-    } else {
-        String::new()
-    };
-    let what = format!(
-        "`{b}` ({}) must be longer than {times}`{a}` ({}): {why}",
-        show_duration(y),
-        show_duration(x)
-    );
-    errors.push(
-        &typed.culprit(&[b, a]),
-        what,
-        format!("raise `{b}` or lower `{a}`; the defaults suit most networks"),
-    );
+    let times = if factor > 1 { format!("{factor} × ") } else { String::new() };
+    let what = format!("`{b}` ({}) must be longer than {times}`{a}` ({}): {why}", show_duration(y), show_duration(x));
+    errors.push(&typed.culprit(&[b, a]), what, format!("raise `{b}` or lower `{a}`; the defaults suit most networks"));
 }
 
 fn check_times(typed: &Typed<'_>, config: &Config, errors: &mut ConfigErrors) {
     if config.raft.tick > config.raft.heartbeat && typed.usable(&["raft.tick", "raft.heartbeat"]) {
-        let (tick, heartbeat) = (
-            show_duration(config.raft.tick),
-            show_duration(config.raft.heartbeat),
-        );
-        let what = format!(
-            "`raft.tick` ({tick}) is longer than `raft.heartbeat` ({heartbeat}), which could not be kept"
-        );
+        let (tick, heartbeat) = (show_duration(config.raft.tick), show_duration(config.raft.heartbeat));
+        let what =
+            format!("`raft.tick` ({tick}) is longer than `raft.heartbeat` ({heartbeat}), which could not be kept");
         errors.push(
             &typed.culprit(&["raft.tick", "raft.heartbeat"]),
             what,
             "lower `raft.tick` or raise `raft.heartbeat`",
         );
     }
-    check_shorter(
-        typed,
-        errors,
-        2,
-        "raft.heartbeat",
-        "raft.lease",
-        "one lost heartbeat must not cost the lease",
-    );
+    check_shorter(typed, errors, 2, "raft.heartbeat", "raft.lease", "one lost heartbeat must not cost the lease");
     check_shorter(
         typed,
         errors,
@@ -332,8 +232,7 @@ fn check_sizes(typed: &Typed<'_>, config: &Config, errors: &mut ConfigErrors) {
     let mut segments = |key: &'static str, bytes: u64, least: u64, why: &str| {
         if bytes < least * log.segment_bytes && typed.usable(&[key, "limits.log.segment"]) {
             let (bytes, segment) = (show_size(bytes), show_size(log.segment_bytes));
-            let what =
-                format!("`{key}` ({bytes}) is less than {least} segments of {segment}: {why}");
+            let what = format!("`{key}` ({bytes}) is less than {least} segments of {segment}: {why}");
             let least = show_size(least * log.segment_bytes);
             errors.push(
                 &typed.culprit(&[key, "limits.log.segment"]),
@@ -342,18 +241,8 @@ fn check_sizes(typed: &Typed<'_>, config: &Config, errors: &mut ConfigErrors) {
             );
         }
     };
-    segments(
-        "limits.log.max",
-        log.max_log_bytes,
-        4,
-        "the log could not free one while writing another",
-    );
-    segments(
-        "limits.log.reserve",
-        log.reserve_bytes,
-        2,
-        "the log could not go on while space is made",
-    );
+    segments("limits.log.max", log.max_log_bytes, 4, "the log could not free one while writing another");
+    segments("limits.log.reserve", log.reserve_bytes, 2, "the log could not go on while space is made");
 }
 
 /// The directory, or the nearest one above it that exists, can be written by this process. Nothing is created.
@@ -362,31 +251,16 @@ fn check_data_dir(typed: &Typed<'_>, path: &Path, errors: &mut ConfigErrors) {
         return;
     }
     let here = Path::new(".");
-    let existing = path
-        .ancestors()
-        .map(|p| if p.as_os_str().is_empty() { here } else { p })
-        .find(|p| p.exists());
+    let existing = path.ancestors().map(|p| if p.as_os_str().is_empty() { here } else { p }).find(|p| p.exists());
     let existing = existing.unwrap_or(here);
     let origin = typed.origin("data_dir");
     if !existing.is_dir() {
         let what = format!("`data_dir`: {} is not a directory", existing.display());
-        return errors.push(
-            &origin,
-            what,
-            "give the path of a directory, or one that can be created",
-        );
+        return errors.push(&origin, what, "give the path of a directory, or one that can be created");
     }
-    let access =
-        rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    let access = rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
     if let Err(error) = rustix::fs::access(existing, access) {
-        let what = format!(
-            "`data_dir`: {} cannot be written: {error}",
-            existing.display()
-        );
-        errors.push(
-            &origin,
-            what,
-            "give its owner to the user Polder runs as, or choose another directory",
-        );
+        let what = format!("`data_dir`: {} cannot be written: {error}", existing.display());
+        errors.push(&origin, what, "give its owner to the user Polder runs as, or choose another directory");
     }
 }

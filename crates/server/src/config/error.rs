@@ -61,17 +61,8 @@ impl ConfigErrors {
         &self.0
     }
 
-    pub(super) fn push(
-        &mut self,
-        origin: &Origin,
-        what: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
-        self.0.push(ConfigError {
-            origin: origin.clone(),
-            what: what.into(),
-            remedy: remedy.into(),
-        });
+    pub(super) fn push(&mut self, origin: &Origin, what: impl Into<String>, remedy: impl Into<String>) {
+        self.0.push(ConfigError { origin: origin.clone(), what: what.into(), remedy: remedy.into() });
     }
 
     pub(super) fn sorted(mut self) -> ConfigErrors {
@@ -86,11 +77,7 @@ impl fmt::Display for ConfigErrors {
             writeln!(f, "{error}")?;
         }
         let count = self.0.len();
-        write!(
-            f,
-            "{count} configuration {}",
-            if count == 1 { "error" } else { "errors" }
-        )
+        write!(f, "{count} configuration {}", if count == 1 { "error" } else { "errors" })
     }
 }
 

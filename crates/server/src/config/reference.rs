@@ -48,15 +48,7 @@ pub fn markdown() -> String {
     let mut out = String::from("| setting | default | values | meaning |\n|---|---|---|---|\n");
     for setting in SETTINGS {
         let values = setting.kind.describe();
-        line(
-            &mut out,
-            &format!(
-                "| `{}` | `{}` | {values} | {} |",
-                setting.key,
-                value(setting),
-                setting.doc
-            ),
-        );
+        line(&mut out, &format!("| `{}` | `{}` | {values} | {} |", setting.key, value(setting), setting.doc));
     }
     for (field, doc) in PEER_FIELDS {
         line(&mut out, &format!("| `peers.N.{field}` | | | {doc} |"));
@@ -66,11 +58,7 @@ pub fn markdown() -> String {
 
 fn value(setting: &Setting) -> String {
     let text = setting.default;
-    if setting.kind.is_quoted(text) {
-        format!("\"{text}\"")
-    } else {
-        text.to_owned()
-    }
+    if setting.kind.is_quoted(text) { format!("\"{text}\"") } else { text.to_owned() }
 }
 
 fn comment(out: &mut String, text: &str) {

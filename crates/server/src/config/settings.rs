@@ -78,12 +78,7 @@ const fn size(min: u64, max: u64) -> Kind {
 }
 
 const fn row(key: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Setting {
-    Setting {
-        key,
-        kind,
-        default,
-        doc,
-    }
+    Setting { key, kind, default, doc }
 }
 
 /// Every setting, in the order of the annotated default file: top-level keys first, then table by table.
@@ -157,10 +152,7 @@ pub(super) const SETTINGS: &[Setting] = &[
 
 /// The fields of a `[peers.N]` table, with their meaning.
 pub(super) const PEER_FIELDS: &[(&str, &str)] = &[
-    (
-        "host",
-        "shorthand: this host with the ports of the [listen] table, for each of the four below that is not given",
-    ),
+    ("host", "shorthand: this host with the ports of the [listen] table, for each of the four below that is not given"),
     ("redis", "host:port of the Redis protocol"),
     ("redis_cluster", "host:port of the Redis Cluster protocol"),
     ("peer", "host:port for other nodes"),
@@ -188,12 +180,7 @@ pub(super) fn variable(key: &str) -> String {
 impl Kind {
     /// Reads a value; the error is what is wrong with it and the remedy.
     pub fn parse(self, text: &str) -> Result<Value, (String, String)> {
-        let wrong = |what: &str| {
-            Err((
-                format!("{text:?} is {what}"),
-                format!("write {}", self.describe()),
-            ))
-        };
+        let wrong = |what: &str| Err((format!("{text:?} is {what}"), format!("write {}", self.describe())));
         let ranged = |n: Option<u64>, min: u64, max: u64| match n {
             Some(n) if n < min => wrong("below the least that is allowed"),
             Some(n) if n > max => wrong("above the most that is allowed"),
@@ -226,9 +213,7 @@ impl Kind {
             Kind::Name if text.is_empty() => wrong("empty"),
             Kind::Name | Kind::NameOrEmpty if !is_name(text) => wrong("not a name"),
             Kind::OneOf(words) if !words.contains(&text) => wrong("none of the choices"),
-            Kind::Path | Kind::Name | Kind::NameOrEmpty | Kind::OneOf(_) => {
-                Ok(Value::Text(text.to_owned()))
-            }
+            Kind::Path | Kind::Name | Kind::NameOrEmpty | Kind::OneOf(_) => Ok(Value::Text(text.to_owned())),
         }
     }
 
@@ -246,15 +231,9 @@ impl Kind {
                 )
             }
             Kind::Size { min, max } => {
-                format!(
-                    "a size with its unit (B, KiB, MiB, GiB) from \"{}\" to \"{}\"",
-                    show_size(min),
-                    show_size(max)
-                )
+                format!("a size with its unit (B, KiB, MiB, GiB) from \"{}\" to \"{}\"", show_size(min), show_size(max))
             }
-            Kind::Address => {
-                "an IP address and a port, such as \"127.0.0.1:6379\" or \"[::1]:6379\"".into()
-            }
+            Kind::Address => "an IP address and a port, such as \"127.0.0.1:6379\" or \"[::1]:6379\"".into(),
             Kind::Path => "a path".into(),
             Kind::Name => {
                 format!("1 to {NAME_LEN_MAX} lower-case letters, digits, '-', '_' or '.'")
@@ -279,16 +258,12 @@ impl Kind {
 /// Whether `text` can name a cluster or a zone.
 pub(super) fn is_name(text: &str) -> bool {
     text.len() <= NAME_LEN_MAX
-        && text.bytes().all(|b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.')
-        })
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 /// Splits `64MiB` into 64 and `MiB`; a space may stand between them.
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     Some((number.parse().ok()?, unit.trim_start()))
 }

@@ -66,11 +66,7 @@ pub(super) fn gather(sources: &Sources, errors: &mut ConfigErrors) -> Values {
         let origin = Origin::Flag(key.clone());
         match target(key) {
             Some(target) => values.put(target, text.clone(), origin),
-            None => errors.push(
-                &origin,
-                format!("there is no setting `{key}`"),
-                unknown_remedy(key),
-            ),
+            None => errors.push(&origin, format!("there is no setting `{key}`"), unknown_remedy(key)),
         }
     }
     values
@@ -84,13 +80,8 @@ impl Values {
                 self.settings.insert(key, Written { text, origin });
             }
             Target::Peer(id, field) => {
-                self.peer_origins
-                    .entry(id)
-                    .or_insert_with(|| origin.clone());
-                self.peers
-                    .entry(id)
-                    .or_default()
-                    .insert(field, Written { text, origin });
+                self.peer_origins.entry(id).or_insert_with(|| origin.clone());
+                self.peers.entry(id).or_default().insert(field, Written { text, origin });
             }
         }
     }
@@ -117,12 +108,11 @@ fn read_variable(name: &str, text: &str, values: &mut Values) {
     } else if let Some(peer) = rest.strip_prefix("PEERS_").and_then(peer_variable) {
         values.put(peer, text.to_owned(), origin);
     } else {
-        let close = SETTINGS
-            .iter()
-            .map(|s| s.variable())
-            .find(|v| distance(v, name) <= 2);
+        let close = SETTINGS.iter().map(|s| s.variable()).find(|v| distance(v, name) <= 2);
         if let Some(variable) = close {
-            values.warnings.push(format!("environment variable {name} is not a setting and is ignored; did you mean {variable}?"));
+            values
+                .warnings
+                .push(format!("environment variable {name} is not a setting and is ignored; did you mean {variable}?"));
         }
     }
 }
@@ -135,8 +125,7 @@ fn peer_variable(rest: &str) -> Option<Target> {
 fn read_file(path: &Path, values: &mut Values, errors: &mut ConfigErrors) {
     let whole = Origin::File(path.to_owned(), 1);
     let mut text = String::new();
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
+    let read = std::fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
     if let Err(error) = read {
         values.incomplete = true;
         let remedy = "check the path, or write a file with `polder config print-default`";
@@ -144,18 +133,9 @@ fn read_file(path: &Path, values: &mut Values, errors: &mut ConfigErrors) {
     }
     if text.len() as u64 > FILE_BYTES_MAX {
         values.incomplete = true;
-        return errors.push(
-            &whole,
-            "is larger than 1 MiB",
-            "give the path of a configuration file",
-        );
+        return errors.push(&whole, "is larger than 1 MiB", "give the path of a configuration file");
     }
-    let line_of = |offset: usize| {
-        1 + text.as_bytes()[..offset.min(text.len())]
-            .iter()
-            .filter(|b| **b == b'\n')
-            .count()
-    };
+    let line_of = |offset: usize| 1 + text.as_bytes()[..offset.min(text.len())].iter().filter(|b| **b == b'\n').count();
     let (document, syntax) = DeTable::parse_recoverable(&text);
     let mut broken_header = false;
     let mut broken_lines = BTreeSet::new();
@@ -165,16 +145,9 @@ fn read_file(path: &Path, values: &mut Values, errors: &mut ConfigErrors) {
         broken_header |= written.starts_with('[');
         broken_lines.insert(line);
         values.incomplete = true;
-        let (message, _) = error
-            .message()
-            .split_once(", expected")
-            .unwrap_or((error.message(), ""));
+        let (message, _) = error.message().split_once(", expected").unwrap_or((error.message(), ""));
         let at = Origin::File(path.to_owned(), line);
-        errors.push(
-            &at,
-            format!("not TOML: {}", message.trim()),
-            remedy_for_syntax(message, written),
-        );
+        errors.push(&at, format!("not TOML: {}", message.trim()), remedy_for_syntax(message, written));
     }
     // Below a damaged [table] line every key would be taken for one of another table.
     if !broken_header {
@@ -200,19 +173,9 @@ fn remedy_for_syntax(message: &str, line: &str) -> String {
 /// Where a byte offset of the file is, unless its line was damaged and has been reported.
 type Place<'a> = &'a dyn Fn(usize) -> Option<Origin>;
 
-fn walk(
-    prefix: &str,
-    table: &DeTable<'_>,
-    place: Place<'_>,
-    values: &mut Values,
-    errors: &mut ConfigErrors,
-) {
+fn walk(prefix: &str, table: &DeTable<'_>, place: Place<'_>, values: &mut Values, errors: &mut ConfigErrors) {
     for (name, value) in table {
-        let key = if prefix.is_empty() {
-            name.get_ref().to_string()
-        } else {
-            format!("{prefix}.{}", name.get_ref())
-        };
+        let key = if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
         let Some(at) = place(name.span().start) else {
             continue;
         };
@@ -226,17 +189,9 @@ fn walk(
                 walk(&key, inner, place, values, errors);
             }
             (None, DeValue::Table(_)) => {
-                errors.push(
-                    &at,
-                    format!("there is no table [{key}]"),
-                    unknown_table_remedy(&key),
-                );
+                errors.push(&at, format!("there is no table [{key}]"), unknown_table_remedy(&key));
             }
-            (None, _) => errors.push(
-                &at,
-                format!("there is no setting `{key}`"),
-                unknown_remedy(&key),
-            ),
+            (None, _) => errors.push(&at, format!("there is no setting `{key}`"), unknown_remedy(&key)),
         }
     }
 }
@@ -252,28 +207,16 @@ fn reject(
     let expected = match target {
         Target::Setting(key) => {
             values.rejected.insert(key);
-            settings::find(key)
-                .map(|s| s.kind.describe())
-                .unwrap_or_default()
+            settings::find(key).map(|s| s.kind.describe()).unwrap_or_default()
         }
         Target::Peer(id, field) => {
             note_peer(&format!("peers.{id}"), at, values);
             // A present but unreadable field is not a missing one.
-            values.peers.entry(id).or_default().insert(
-                field,
-                Written {
-                    text: String::new(),
-                    origin: at.clone(),
-                },
-            );
+            values.peers.entry(id).or_default().insert(field, Written { text: String::new(), origin: at.clone() });
             "text in quotes".into()
         }
     };
-    errors.push(
-        at,
-        format!("`{key}` cannot be a TOML {}", value.get_ref().type_str()),
-        format!("write {expected}"),
-    );
+    errors.push(at, format!("`{key}` cannot be a TOML {}", value.get_ref().type_str()), format!("write {expected}"));
 }
 
 fn scalar_text(value: &DeValue<'_>) -> Option<String> {
@@ -287,19 +230,12 @@ fn scalar_text(value: &DeValue<'_>) -> Option<String> {
 
 /// Whether `key` is a table that settings live in.
 fn is_table(key: &str) -> bool {
-    let known = SETTINGS.iter().any(|s| {
-        s.key
-            .strip_prefix(key)
-            .is_some_and(|rest| rest.starts_with('.'))
-    });
+    let known = SETTINGS.iter().any(|s| s.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')));
     known || key == "peers" || peer_of_table(key).is_some()
 }
 
 fn peer_of_table(key: &str) -> Option<u64> {
-    key.strip_prefix("peers.")?
-        .parse()
-        .ok()
-        .filter(|id| *id != 0)
+    key.strip_prefix("peers.")?.parse().ok().filter(|id| *id != 0)
 }
 
 /// A peer counts from its table's header on, even when it is empty.
@@ -314,13 +250,8 @@ fn unknown_table_remedy(key: &str) -> String {
     if key.starts_with("peers.") {
         return "name a peer's table by its node number, from 1: [peers.1]".into();
     }
-    let tables = SETTINGS
-        .iter()
-        .filter_map(|s| s.key.rsplit_once('.').map(|(table, _)| table))
-        .chain(["peers"]);
-    match tables
-        .min_by_key(|table| distance(table, key))
-        .filter(|table| distance(table, key) <= allowed_distance(key))
+    let tables = SETTINGS.iter().filter_map(|s| s.key.rsplit_once('.').map(|(table, _)| table)).chain(["peers"]);
+    match tables.min_by_key(|table| distance(table, key)).filter(|table| distance(table, key) <= allowed_distance(key))
     {
         Some(table) => format!("did you mean [{table}]?"),
         None => "remove it; `polder config print-default` lists every setting".into(),
@@ -333,10 +264,7 @@ fn unknown_remedy(key: &str) -> String {
         let field = rest.rsplit('.').next().unwrap_or(rest);
         return match fields.iter().find(|name| distance(name, field) <= 2) {
             Some(name) => format!("did you mean `{name}`?"),
-            None => format!(
-                "a peer is written peers.NUMBER with the fields {}",
-                fields.join(", ")
-            ),
+            None => format!("a peer is written peers.NUMBER with the fields {}", fields.join(", ")),
         };
     }
     match nearest(key) {
@@ -353,11 +281,7 @@ fn nearest(key: &str) -> Option<&'static str> {
         distance(candidate, key).min(misplaced)
     };
     let allowed = allowed_distance(&last(key));
-    SETTINGS
-        .iter()
-        .map(|s| s.key)
-        .min_by_key(|k| score(k))
-        .filter(|k| score(k) <= allowed)
+    SETTINGS.iter().map(|s| s.key).min_by_key(|k| score(k)).filter(|k| score(k) <= allowed)
 }
 
 /// How many typing errors a word of this length may have and still be recognised.

@@ -5,28 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Loads `toml` as a file called `polder.toml`; errors name it without its directory.
-fn load_text(
-    toml: &str,
-    environment: &[(&str, &str)],
-    overrides: &[(&str, &str)],
-) -> Result<Config, String> {
+fn load_text(toml: &str, environment: &[(&str, &str)], overrides: &[(&str, &str)]) -> Result<Config, String> {
     let dir = std::env::temp_dir().join(format!("polder-config-{}-{:p}", std::process::id(), toml));
     std::fs::create_dir_all(&dir).unwrap();
     let path = dir.join("polder.toml");
     std::fs::write(&path, toml).unwrap();
-    let owned = |pairs: &[(&str, &str)]| {
-        pairs
-            .iter()
-            .map(|(k, v)| (k.to_string(), v.to_string()))
-            .collect()
-    };
-    let sources = Sources {
-        file: Some(path),
-        environment: owned(environment),
-        overrides: owned(overrides),
-    };
-    let result =
-        load(&sources).map_err(|e| e.to_string().replace(&format!("{}/", dir.display()), ""));
+    let owned = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    let sources = Sources { file: Some(path), environment: owned(environment), overrides: owned(overrides) };
+    let result = load(&sources).map_err(|e| e.to_string().replace(&format!("{}/", dir.display()), ""));
     std::fs::remove_dir_all(&dir).unwrap();
     result
 }
@@ -60,18 +46,10 @@ fn annotated_default_says_the_defaults() {
     assert_eq!(accept(&text), load(&Sources::default()).unwrap());
     // Uncommenting every setting changes nothing either.
     let settings = text.split("# The initial nodes").next().unwrap();
-    let is_setting = |l: &str| {
-        l.strip_prefix("# ")
-            .is_some_and(|l| l.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
-    };
-    let uncommented: Vec<_> = settings
-        .lines()
-        .map(|l| if is_setting(l) { &l[2..] } else { l })
-        .collect();
-    assert_eq!(
-        accept(&uncommented.join("\n")),
-        load(&Sources::default()).unwrap()
-    );
+    let is_setting =
+        |l: &str| l.strip_prefix("# ").is_some_and(|l| l.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')));
+    let uncommented: Vec<_> = settings.lines().map(|l| if is_setting(l) { &l[2..] } else { l }).collect();
+    assert_eq!(accept(&uncommented.join("\n")), load(&Sources::default()).unwrap());
 }
 
 /// `POLDER_UPDATE_DOCS=1 cargo nextest run -p server` writes the table anew.
@@ -83,16 +61,9 @@ fn documentation_has_the_table() {
     let from = text.find(begin).unwrap() + begin.len();
     let to = text.find(end).unwrap();
     if std::env::var_os("POLDER_UPDATE_DOCS").is_some() {
-        std::fs::write(
-            &path,
-            format!("{}{}{}", &text[..from], markdown(), &text[to..]),
-        )
-        .unwrap();
+        std::fs::write(&path, format!("{}{}{}", &text[..from], markdown(), &text[to..])).unwrap();
     } else {
-        assert!(
-            text[from..to] == markdown(),
-            "run: POLDER_UPDATE_DOCS=1 cargo nextest run -p server documentation"
-        );
+        assert!(text[from..to] == markdown(), "run: POLDER_UPDATE_DOCS=1 cargo nextest run -p server documentation");
     }
 }
 
@@ -181,9 +152,7 @@ polder.toml:3: `listen.peer` = 0.0.0.0:8379 is no address that clients and peers
 1 configuration error
 "#,
     );
-    let config = accept(
-        "protected_mode = false\n[listen]\npeer = \"0.0.0.0:8379\"\n[peers.1]\nhost = \"a.example\"",
-    );
+    let config = accept("protected_mode = false\n[listen]\npeer = \"0.0.0.0:8379\"\n[peers.1]\nhost = \"a.example\"");
     assert_eq!(config.advertise.peer, "a.example:8379");
     assert_eq!(config.advertise.redis_cluster, "a.example:7379");
 }
@@ -271,53 +240,25 @@ fn later_sources_override_earlier_ones() {
 
 #[test]
 fn environment_and_flags_are_named_in_errors() {
-    let errors = load_text(
-        "",
-        &[("POLDER_RAFT_TICK", "5")],
-        &[("raft.tik", "1"), ("workers", "0")],
-    )
-    .unwrap_err();
+    let errors = load_text("", &[("POLDER_RAFT_TICK", "5")], &[("raft.tik", "1"), ("workers", "0")]).unwrap_err();
+    assert!(errors.contains("environment POLDER_RAFT_TICK: `raft.tick`: \"5\" is not understood"), "{errors}");
     assert!(
-        errors.contains("environment POLDER_RAFT_TICK: `raft.tick`: \"5\" is not understood"),
+        errors.contains("--set raft.tik: there is no setting `raft.tik`\n    did you mean `raft.tick`?"),
         "{errors}"
     );
-    assert!(
-        errors.contains(
-            "--set raft.tik: there is no setting `raft.tik`\n    did you mean `raft.tick`?"
-        ),
-        "{errors}"
-    );
-    assert!(
-        errors.contains("--set workers: `workers`: \"0\" is below the least"),
-        "{errors}"
-    );
+    assert!(errors.contains("--set workers: `workers`: \"0\" is below the least"), "{errors}");
 }
 
 #[test]
 fn an_orchestrators_variables_are_not_ours() {
-    let config = load_text(
-        "",
-        &[
-            ("POLDER_SERVICE_HOST", "10.0.0.1"),
-            ("POLDER_RAFT_TIC", "1s"),
-        ],
-        &[],
-    )
-    .unwrap();
+    let config = load_text("", &[("POLDER_SERVICE_HOST", "10.0.0.1"), ("POLDER_RAFT_TIC", "1s")], &[]).unwrap();
     assert_eq!(config.warnings.len(), 1);
-    assert!(
-        config.warnings[0].contains("did you mean POLDER_RAFT_TICK?"),
-        "{:?}",
-        config.warnings
-    );
+    assert!(config.warnings[0].contains("did you mean POLDER_RAFT_TICK?"), "{:?}", config.warnings);
 }
 
 #[test]
 fn a_missing_file_is_one_error() {
-    let sources = Sources {
-        file: Some("/nonexistent/polder.toml".into()),
-        ..Sources::default()
-    };
+    let sources = Sources { file: Some("/nonexistent/polder.toml".into()), ..Sources::default() };
     let errors = load(&sources).unwrap_err();
     assert_eq!(errors.as_slice().len(), 1);
     assert!(errors.as_slice()[0].remedy.contains("print-default"));

@@ -20,22 +20,16 @@ pub(super) struct Typed<'a> {
 
 impl<'a> Typed<'a> {
     pub fn new(written: &'a Values, errors: &mut ConfigErrors) -> Option<Typed<'a>> {
-        let mut typed = Typed {
-            written,
-            values: BTreeMap::new(),
-            rejected: written.rejected.clone(),
-        };
+        let mut typed = Typed { written, values: BTreeMap::new(), rejected: written.rejected.clone() };
         for setting in SETTINGS {
             let default = setting.kind.parse(setting.default).ok()?;
             let value = match written.settings.get(setting.key) {
                 None => default,
-                Some(Written { text, origin }) => {
-                    setting.kind.parse(text).unwrap_or_else(|(what, remedy)| {
-                        errors.push(origin, format!("`{}`: {what}", setting.key), remedy);
-                        typed.rejected.insert(setting.key);
-                        default
-                    })
-                }
+                Some(Written { text, origin }) => setting.kind.parse(text).unwrap_or_else(|(what, remedy)| {
+                    errors.push(origin, format!("`{}`: {what}", setting.key), remedy);
+                    typed.rejected.insert(setting.key);
+                    default
+                }),
             };
             typed.values.insert(setting.key, value);
         }
@@ -44,18 +38,12 @@ impl<'a> Typed<'a> {
 
     /// Where to point when `key` breaks a relation.
     pub fn origin(&self, key: &str) -> Origin {
-        self.written
-            .settings
-            .get(key)
-            .map_or(Origin::Default, |w| w.origin.clone())
+        self.written.settings.get(key).map_or(Origin::Default, |w| w.origin.clone())
     }
 
     /// Of keys in a broken relation, the one that somebody wrote, the first by preference.
     pub fn culprit(&self, keys: &[&str]) -> Origin {
-        let written = keys
-            .iter()
-            .map(|k| self.origin(k))
-            .find(|o| *o != Origin::Default);
+        let written = keys.iter().map(|k| self.origin(k)).find(|o| *o != Origin::Default);
         written.unwrap_or(Origin::Default)
     }
 
@@ -73,11 +61,7 @@ impl<'a> Typed<'a> {
     }
 
     fn number(&self, key: &str) -> u64 {
-        if let Value::Number(n) = self.value(key) {
-            *n
-        } else {
-            0
-        }
+        if let Value::Number(n) = self.value(key) { *n } else { 0 }
     }
 
     fn count(&self, key: &str) -> usize {
@@ -85,11 +69,7 @@ impl<'a> Typed<'a> {
     }
 
     fn count_or(&self, key: &str, auto: usize) -> usize {
-        if *self.value(key) == Value::Auto {
-            auto
-        } else {
-            self.count(key)
-        }
+        if *self.value(key) == Value::Auto { auto } else { self.count(key) }
     }
 
     pub fn flag(&self, key: &str) -> bool {
@@ -97,27 +77,15 @@ impl<'a> Typed<'a> {
     }
 
     pub fn duration(&self, key: &str) -> Duration {
-        if let Value::Duration(d) = self.value(key) {
-            *d
-        } else {
-            Duration::ZERO
-        }
+        if let Value::Duration(d) = self.value(key) { *d } else { Duration::ZERO }
     }
 
     pub fn address(&self, key: &str) -> SocketAddr {
-        if let Value::Address(a) = self.value(key) {
-            *a
-        } else {
-            SocketAddr::from(([127, 0, 0, 1], 0))
-        }
+        if let Value::Address(a) = self.value(key) { *a } else { SocketAddr::from(([127, 0, 0, 1], 0)) }
     }
 
     fn text(&self, key: &str) -> String {
-        if let Value::Text(t) = self.value(key) {
-            t.clone()
-        } else {
-            String::new()
-        }
+        if let Value::Text(t) = self.value(key) { t.clone() } else { String::new() }
     }
 
     pub fn assemble(&self, listen: Listen, mut peers: BTreeMap<u64, NodeRecord>) -> Config {
@@ -156,10 +124,7 @@ impl<'a> Typed<'a> {
             },
             log: Logging {
                 format: settings::log_format(&self.text("log.format")),
-                level: self
-                    .text("log.level")
-                    .parse()
-                    .unwrap_or(tracing::Level::INFO),
+                level: self.text("log.level").parse().unwrap_or(tracing::Level::INFO),
             },
             warnings: Vec::new(),
         }

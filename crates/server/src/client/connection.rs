@@ -1,0 +1,393 @@
+//! One client's connection: bytes in, commands, replies in order, bytes out.
+//!
+//! The task is woken by readable bytes, by answers in its mailbox, or by room in the socket. Each time it does as much as it can:
+//! decode what arrived, run it through the session, hand all requests of the batch to their workers with one send
+//! each, and write all replies with one call.
+//!
+//! Flow control: a connection whose commands in progress or unread replies reach their limits is not read until they
+//! shrink. A client that does not read at all holds at most that much, and is closed when nothing moved for a while
+//! (`Sweeper`).
+
+use super::pipeline::{Manner, Pipeline};
+use crate::clock;
+use crate::mailbox::{Delivery, Mail, Mailbox, Waiter, Wakes};
+use crate::node::Node;
+use bytes::BytesMut;
+use cluster::{PeerMessage, Request};
+use command::{Args, Reply, SessionId};
+use node::gateway::{Action, Client, Context, Finish, Outcome, Port, Session};
+use node::{RouteTable, StateInput, Task};
+use protocol::resp::{Decoder, Version, encode};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{self, Poll};
+use std::time::Duration;
+use stdx::{Mono, WallMs};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Bytes read at once. The buffer belongs to the thread, so that an idle connection holds none.
+const READ_BYTES: usize = 64 * 1024;
+/// Encoded replies at which no further command is taken up and no further answer encoded until some were written.
+const OUTPUT_PAUSE_BYTES: usize = 256 * 1024;
+/// Capacity an empty output buffer may keep between bursts.
+const OUTPUT_KEEP_BYTES: usize = 16 * 1024;
+/// Room reserved at once for a word that is being received: what a client only claims takes no memory beyond this.
+const RESERVE_BYTES_MAX: usize = 1024 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+/// Why the task woke up.
+enum Event {
+    Bytes(usize),
+    Answers,
+    Writable,
+    Closed,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    /// By the client, or a reply that says so was written.
+    Orderly,
+    /// CLIENT KILL, or the end of the process.
+    Killed,
+    /// The socket failed.
+    Failed,
+}
+
+/// A connection being served.
+pub struct Connection {
+    node: Arc<Node>,
+    stream: TcpStream,
+    client: Arc<Client>,
+    session: Session,
+    mailbox: Arc<Mailbox>,
+    table: Arc<RouteTable>,
+    table_version: u64,
+    decoder: Decoder,
+    input: BytesMut,
+    output: Vec<u8>,
+    written: usize,
+    pipeline: Pipeline,
+    deliveries: Vec<Delivery>,
+    /// Requests of this batch, by worker, and those for the dispatcher.
+    local: Vec<Vec<Task<Waiter>>>,
+    elsewhere: Vec<Task<Waiter>>,
+    last_command: &'static str,
+    closing: bool,
+    received: u64,
+    sent: u64,
+}
+
+impl Connection {
+    /// A connection of `client`, with nothing read.
+    #[must_use]
+    pub fn new(
+        node: Arc<Node>,
+        stream: TcpStream,
+        client: Arc<Client>,
+        mailbox: Arc<Mailbox>,
+        port: Port,
+    ) -> Connection {
+        let session = Session::new(SessionId { node: node.id, client: client.id }, port);
+        Connection {
+            table_version: node.shared.version(),
+            table: node.shared.table(),
+            local: node.workers.iter().map(|_| Vec::new()).collect(),
+            node,
+            stream,
+            client,
+            session,
+            mailbox,
+            decoder: Decoder::new(),
+            input: BytesMut::new(),
+            output: Vec::new(),
+            written: 0,
+            pipeline: Pipeline::default(),
+            deliveries: Vec::new(),
+            elsewhere: Vec::new(),
+            last_command: "",
+            closing: false,
+            received: 0,
+            sent: 0,
+        }
+    }
+
+    /// Serves until the connection ends.
+    pub async fn serve(mut self) {
+        let end = self.run().await;
+        tracing::debug!(client = self.client.id, ?end, "connection closed");
+        self.session.tally.flush(&self.node.gateway.stats);
+        self.forget_watches();
+        self.node.gateway.clients.disconnect(self.client.id);
+    }
+
+    async fn run(&mut self) -> End {
+        loop {
+            let event = match poll_fn(|cx| self.poll_event(cx)).await {
+                Ok(event) => event,
+                Err(_) => return End::Failed,
+            };
+            match event {
+                Event::Closed => return End::Killed,
+                Event::Bytes(0) => return End::Orderly,
+                Event::Bytes(n) => self.received += n as u64,
+                Event::Answers => self.take_answers(),
+                Event::Writable => {}
+            }
+            // Writing may make room for commands that wait in the input, and those may add replies.
+            loop {
+                self.encode_ready();
+                let ran = self.run_commands();
+                if self.write().is_err() {
+                    return End::Failed;
+                }
+                if !ran && (self.output.is_empty() || !self.may_encode()) {
+                    break;
+                }
+                if !ran && self.output.len() > self.written {
+                    break;
+                }
+            }
+            self.publish();
+            if self.closing && self.pipeline.is_empty() && self.output.is_empty() {
+                return End::Orderly;
+            }
+        }
+    }
+
+    fn poll_event(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<Event>> {
+        if let Poll::Ready(mail) = self.mailbox.poll(cx, &mut self.deliveries) {
+            return Poll::Ready(Ok(if mail == Mail::Closed { Event::Closed } else { Event::Answers }));
+        }
+        if !self.output.is_empty()
+            && let Poll::Ready(ready) = self.stream.poll_write_ready(cx)
+        {
+            return Poll::Ready(ready.map(|()| Event::Writable));
+        }
+        if self.may_read() {
+            return self.poll_read(cx).map_ok(Event::Bytes);
+        }
+        Poll::Pending
+    }
+
+    fn poll_read(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<usize>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buf = ReadBuf::new(scratch);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+                Poll::Ready(Ok(())) => {
+                    let wanted = self.decoder.bytes_wanted(&self.input).min(RESERVE_BYTES_MAX);
+                    if wanted > buf.filled().len() {
+                        self.input.reserve(wanted);
+                    }
+                    self.input.extend_from_slice(buf.filled());
+                    Poll::Ready(Ok(buf.filled().len()))
+                }
+            }
+        })
+    }
+
+    /// Whether another command may be taken up.
+    fn may_take(&self) -> bool {
+        !self.closing && self.pipeline.len() < self.node.config.limits.connection_queue && self.may_encode()
+    }
+
+    fn may_encode(&self) -> bool {
+        self.output.len() - self.written < OUTPUT_PAUSE_BYTES
+    }
+
+    /// A closing connection is read no more; one at its limits is read later.
+    fn may_read(&self) -> bool {
+        self.may_take()
+    }
+
+    /// Takes up commands from the input; whether there was any.
+    fn run_commands(&mut self) -> bool {
+        if self.input.is_empty() || !self.may_take() {
+            return false;
+        }
+        // The clock is read after the bytes arrived: a lease that holds at this time covers every read among them.
+        let (now, wall) = (clock::now(), clock::wall());
+        if self.table_version != self.node.shared.version() {
+            self.table_version = self.node.shared.version();
+            self.table = self.node.shared.table();
+        }
+        let mut any = false;
+        while self.may_take() {
+            match self.decoder.decode(&mut self.input) {
+                Ok(None) => break,
+                Ok(Some(args)) => {
+                    any = true;
+                    self.command(args, now, wall);
+                }
+                Err(error) => {
+                    self.closing = true;
+                    tracing::debug!(client = self.client.id, %error, "protocol error");
+                    if let Some(reply) = error.reply() {
+                        self.node.gateway.stats.reply(&reply);
+                        self.reply(reply, Manner { version: self.version(), mute: false });
+                    }
+                }
+            }
+        }
+        self.submit();
+        any
+    }
+
+    fn version(&self) -> Version {
+        if self.session.resp() >= 3 { Version::V3 } else { Version::V2 }
+    }
+
+    fn command(&mut self, args: Args, now: Mono, wall: WallMs) {
+        let node = self.node.clone();
+        let table = self.table.clone();
+        let cx = Context { gateway: &node.gateway, table: &table, now, wall };
+        let Outcome { action, mute, close } = self.session.command(args, cx);
+        self.closing |= close;
+        let manner = Manner { version: self.version(), mute };
+        match action {
+            Action::Reply(reply) => self.reply(reply, manner),
+            Action::Dispatch(request, finish) => self.dispatch(request, finish, manner, now),
+            Action::Fan(requests, finish) => self.fan(requests, finish, manner, now),
+        }
+    }
+
+    fn reply(&mut self, reply: Reply, manner: Manner) {
+        if !self.pipeline.is_empty() {
+            self.pipeline.ready(reply, manner);
+        } else if !manner.mute {
+            encode(&reply, manner.version, &mut self.output);
+        }
+    }
+
+    fn dispatch(&mut self, request: Request, finish: Finish, manner: Manner, now: Mono) {
+        let shard = request.shard;
+        let handle = self.table.shards.get(&shard).filter(|h| h.leader() == Some(self.node.id) || request.stale_ok);
+        let worker = handle.filter(|h| h.local.is_some()).map(|h| h.worker);
+        let direct = worker.filter(|_| !self.pipeline.has_detours());
+        self.session.sent(shard);
+        let slot = self.pipeline.asked(shard, finish, direct.is_none(), manner);
+        let task = self.task(request, slot, 0, now);
+        match direct {
+            Some(worker) => self.local[worker].push(task),
+            None => self.elsewhere.push(task),
+        }
+    }
+
+    fn fan(&mut self, requests: Vec<Request>, finish: Finish, manner: Manner, now: Mono) {
+        let shards: Vec<_> = requests.iter().map(|r| r.shard).collect();
+        shards.iter().for_each(|shard| self.session.sent(*shard));
+        let slot = self.pipeline.fanned(shards, finish, manner);
+        for (part, request) in (0..).zip(requests) {
+            let task = self.task(request, slot, part, now);
+            self.elsewhere.push(task);
+        }
+    }
+
+    fn task(&self, request: Request, slot: u64, part: u32, now: Mono) -> Task<Waiter> {
+        let deadline = now + Duration::from_millis(u64::from(request.timeout_ms));
+        Task { request, deadline, to: Waiter::Client { mailbox: self.mailbox.clone(), slot, part } }
+    }
+
+    /// Hands the batch's requests over.
+    fn submit(&mut self) {
+        let mut wakes = Wakes::default();
+        for worker in 0..self.local.len() {
+            if !self.local[worker].is_empty() {
+                let tasks = std::mem::take(&mut self.local[worker]);
+                self.node.submit_local(worker, tasks, &mut wakes);
+            }
+        }
+        if !self.elsewhere.is_empty() {
+            self.node.submit_elsewhere(self.elsewhere.drain(..), &mut wakes);
+        }
+        wakes.finish(&self.node.peers);
+    }
+
+    fn take_answers(&mut self) {
+        for delivery in self.deliveries.drain(..) {
+            if let Err(fault) = &delivery.answer {
+                self.node.gateway.stats.error(&fault.to_string());
+            }
+            self.pipeline.deliver(delivery, &mut self.session);
+        }
+    }
+
+    fn encode_ready(&mut self) {
+        while self.may_encode()
+            && let Some((reply, manner)) = self.pipeline.pop()
+        {
+            if !manner.mute {
+                encode(&reply, manner.version, &mut self.output);
+            }
+        }
+    }
+
+    /// Writes what the socket takes.
+    fn write(&mut self) -> io::Result<()> {
+        while self.written < self.output.len() {
+            match self.stream.try_write(&self.output[self.written..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    self.written += n;
+                    self.sent += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        if self.written == self.output.len() {
+            self.output.clear();
+            self.written = 0;
+            if self.output.capacity() > OUTPUT_KEEP_BYTES {
+                self.output = Vec::new();
+            }
+        } else if self.written > OUTPUT_PAUSE_BYTES {
+            self.output.drain(..self.written);
+            self.written = 0;
+        }
+        Ok(())
+    }
+
+    /// Tells the registry and the counters what this round did.
+    fn publish(&mut self) {
+        if let Some(name) = self.session.tally.last() {
+            self.last_command = name;
+        }
+        let stats = &self.node.gateway.stats;
+        self.session.tally.flush(stats);
+        if self.received > 0 {
+            stats.bytes_in.fetch_add(std::mem::take(&mut self.received), Relaxed);
+        }
+        if self.sent > 0 {
+            stats.bytes_out.fetch_add(std::mem::take(&mut self.sent), Relaxed);
+        }
+        if let Some(profile) = self.session.changed_profile() {
+            self.client.publish(profile);
+        }
+        self.client.touch(clock::now(), self.last_command, self.input.len(), self.output.len() - self.written);
+    }
+
+    fn forget_watches(&self) {
+        let session = SessionId { node: self.node.id, client: self.client.id };
+        for shard in self.session.watched_shards() {
+            let leader = self.table.shards.get(shard).and_then(|h| h.leader());
+            match leader {
+                Some(leader) if leader != self.node.id => {
+                    self.node.peers.send(leader, PeerMessage::SessionClosed { session })
+                }
+                _ => self.node.worker(*shard).state.send(StateInput::SessionClosed(session)),
+            }
+        }
+    }
+}

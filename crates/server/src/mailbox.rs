@@ -1,0 +1,181 @@
+//! How answers find those who wait for them.
+//!
+//! A worker answers many requests of many connections in one round. It puts each answer into the connection's mailbox and
+//! wakes each connection once, when the round is over: a wake costs more than an answer.
+
+use crate::peer::Peers;
+use cluster::PeerMessage;
+use command::{Fault, Reply};
+use node::gateway::Closer;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
+use stdx::NodeId;
+
+/// What comes back for a request.
+pub type Answer = Result<Reply, Fault>;
+
+/// Who waits for an answer.
+#[derive(Clone, Debug)]
+pub enum Waiter {
+    /// A connection, at this place of its pipeline.
+    Client {
+        /// Where the answer goes.
+        mailbox: Arc<Mailbox>,
+        /// The place.
+        slot: u64,
+        /// Which part of the request, when it went to several shards.
+        part: u32,
+    },
+    /// Another node, on behalf of its connection `client`.
+    Peer {
+        /// The node.
+        node: NodeId,
+        /// Its number for the request.
+        id: u64,
+        /// Its connection.
+        client: u64,
+    },
+}
+
+/// One answer in a mailbox.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Place in the pipeline.
+    pub slot: u64,
+    /// Part of the request.
+    pub part: u32,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// Answers for one connection that it has not taken yet. Bounded by the requests the connection may have under way.
+#[derive(Debug, Default)]
+pub struct Mailbox {
+    inner: Mutex<Inner>,
+    closed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    deliveries: Vec<Delivery>,
+    waker: Option<Waker>,
+}
+
+/// What a connection finds in its mailbox.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Mail {
+    /// Answers were moved into the connection's buffer.
+    Answers,
+    /// The connection is to be closed.
+    Closed,
+}
+
+impl Mailbox {
+    /// Puts an answer in; true when nothing was there before, so that the connection has to be woken.
+    fn put(&self, delivery: Delivery) -> bool {
+        let mut inner = self.inner.lock();
+        inner.deliveries.push(delivery);
+        inner.deliveries.len() == 1
+    }
+
+    fn wake(&self) {
+        let waker = self.inner.lock().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether the connection is to be closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Relaxed)
+    }
+
+    /// Moves what arrived into `out`, which must be empty; without anything, the task is woken later.
+    pub fn poll(&self, cx: &mut Context<'_>, out: &mut Vec<Delivery>) -> Poll<Mail> {
+        if self.is_closed() {
+            return Poll::Ready(Mail::Closed);
+        }
+        let mut inner = self.inner.lock();
+        if !inner.deliveries.is_empty() {
+            std::mem::swap(&mut inner.deliveries, out);
+            return Poll::Ready(Mail::Answers);
+        }
+        match &mut inner.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => inner.waker = Some(cx.waker().clone()),
+        }
+        drop(inner);
+        // `close` sets the flag before it looks for a waker: whichever came first, one of the two sees the other.
+        if self.is_closed() { Poll::Ready(Mail::Closed) } else { Poll::Pending }
+    }
+}
+
+/// The mailbox as the registry of clients holds it.
+#[derive(Debug)]
+pub struct MailboxCloser(pub Arc<Mailbox>);
+
+impl Closer for MailboxCloser {
+    fn close(&self) {
+        self.0.closed.store(true, Relaxed);
+        self.0.wake();
+    }
+}
+
+/// What one round of work leaves to be done at its end: connections to wake, messages for peers.
+#[derive(Debug, Default)]
+pub struct Wakes {
+    mailboxes: Vec<Arc<Mailbox>>,
+    messages: BTreeMap<NodeId, Vec<PeerMessage>>,
+}
+
+impl Wakes {
+    /// Delivers an answer to a connection of this node.
+    pub fn deliver(&mut self, mailbox: Arc<Mailbox>, slot: u64, part: u32, answer: Answer) {
+        if mailbox.put(Delivery { slot, part, answer }) {
+            self.mailboxes.push(mailbox);
+        }
+    }
+
+    /// Sends a message to a peer at the end of the round.
+    pub fn send(&mut self, to: NodeId, message: PeerMessage) {
+        self.messages.entry(to).or_default().push(message);
+    }
+
+    /// Ends the round.
+    pub fn finish(&mut self, peers: &Peers) {
+        for mailbox in self.mailboxes.drain(..) {
+            mailbox.wake();
+        }
+        for (to, messages) in &mut self.messages {
+            peers.send_all(*to, messages);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_of_answers_wakes_a_connection_once() {
+        let mailbox = Arc::new(Mailbox::default());
+        let mut wakes = Wakes::default();
+        for slot in 0..3 {
+            wakes.deliver(mailbox.clone(), slot, 0, Ok(Reply::OK));
+        }
+        assert_eq!(wakes.mailboxes.len(), 1);
+        wakes.finish(&Peers::default());
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut out = Vec::new();
+        assert_eq!(mailbox.poll(&mut cx, &mut out), Poll::Ready(Mail::Answers));
+        assert_eq!(out.len(), 3);
+        out.clear();
+        assert_eq!(mailbox.poll(&mut cx, &mut out), Poll::Pending);
+        MailboxCloser(mailbox.clone()).close();
+        assert_eq!(mailbox.poll(&mut cx, &mut out), Poll::Ready(Mail::Closed));
+    }
+}

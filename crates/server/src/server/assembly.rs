@@ -1,0 +1,266 @@
+//! Bringing the parts of a node together.
+
+use super::{Server, Threads, keep_time, start_flusher};
+use crate::client;
+use crate::clock;
+use crate::config::Config;
+use crate::datadir::{DataDir, load_map, log_identity};
+use crate::disk::SharedDisk;
+use crate::error::StartError;
+use crate::http;
+use crate::inbox::{Chunk, Inbox};
+use crate::mailbox::Waiter;
+use crate::node::{Node, WorkerInbox};
+use crate::peer::{self, Peers};
+use crate::telemetry;
+use crate::worker::{ConsensusThread, LogThread, StateThread, spawn};
+use ::node::gateway::{Facts, Gateway, Port, Settings};
+use ::node::{
+    Boot, ConsensusConfig, ConsensusInput, ConsensusSide, SWEEP_INTERVAL, Shared, StateConfig, StateInput, StateSide,
+    TransferConfig, WorkerBoot, boot,
+};
+use crossbeam_channel::Receiver;
+use protocol::peer::Hello;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use stdx::{NodeId, Rng};
+use storage::log::{Log, LogOptions, LogReader, LogWriter, Preparer, Recovered};
+use storage::{FjallEngine, FjallOptions, Store, StoreOptions};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+/// A group without traffic for so long stops ticking.
+const HIBERNATE_AFTER: Duration = Duration::from_secs(10);
+/// How often a leadership that the map prefers elsewhere is offered to that node.
+const BALANCE_INTERVAL: Duration = Duration::from_secs(5);
+/// The least log kept for a replica that lags, in bytes: shorter outages than this should not cost a snapshot.
+const LOG_KEPT_MIN_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Sockets that are listened on.
+struct Listeners {
+    peer: TcpListener,
+    redis: TcpListener,
+    redis_cluster: TcpListener,
+    http: TcpListener,
+}
+
+/// The log of one worker.
+struct WorkerLog {
+    writer: LogWriter<SharedDisk>,
+    reader: LogReader<SharedDisk>,
+    preparer: Preparer<SharedDisk>,
+}
+
+/// The receiving ends of a worker's queues.
+struct Queues {
+    consensus: Receiver<Chunk<ConsensusInput>>,
+    state: Receiver<Chunk<StateInput<Waiter>>>,
+}
+
+pub(super) fn start(mut config: Config) -> Result<Server, StartError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.io_threads)
+        .thread_name("io")
+        .enable_all()
+        .build()?;
+    let listeners = runtime.block_on(listen(&config))?;
+    let data = DataDir::open(&config)?;
+    config.workers = data.workers;
+    let (logs, recovered) = open_logs(&config, &data)?;
+    let store = open_store(&config, &data)?;
+    let map = load_map(&store, &config)?;
+    let Boot { table, workers: boots, rebuilt } = boot(config.node, map, &store, &recovered, clock::now())?;
+    for (shard, why) in rebuilt {
+        tracing::warn!(%shard, why, "the replica is rebuilt from its peers");
+    }
+    let shared = Arc::new(Shared::new(config.node, table));
+    let gateway = Arc::new(gateway(&config));
+    let others: Vec<NodeId> = config.peers.keys().map(|id| NodeId(*id)).filter(|id| *id != config.node).collect();
+    let peers = Peers::new(others.iter().copied(), config.limits.peer_queue_bytes);
+    let (inboxes, queues): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| queues(config.limits.worker_queue)).unzip();
+    let node = Arc::new(Node::new(config, shared, gateway, inboxes, peers, store.clone()));
+    let mut preparers = Vec::new();
+    let mut workers = Vec::new();
+    for (worker, ((boot, queues), log)) in boots.into_iter().zip(queues).zip(logs).enumerate() {
+        preparers.push(log.preparer);
+        workers.push(start_worker(&node, worker, boot, queues, log.writer, log.reader)?);
+    }
+    let flush = start_flusher(&node, &store, preparers)?;
+    let (stop_clients, clients_stopped) = watch::channel(false);
+    let (stop_peers, peers_stopped) = watch::channel(false);
+    start_tasks(&runtime, &node, listeners, &others, clients_stopped, peers_stopped);
+    tracing::info!(
+        node = node.id.0,
+        redis = %node.config.listen.redis,
+        redis_cluster = %node.config.listen.redis_cluster,
+        http = %node.config.listen.http,
+        peer = %node.config.listen.peer,
+        "listening"
+    );
+    Ok(Server { node, runtime, store, workers, flush, stop_clients, stop_peers, _data: data })
+}
+
+async fn listen(config: &Config) -> Result<Listeners, StartError> {
+    let on = |address: SocketAddr, purpose: &'static str| async move {
+        TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, purpose, error })
+    };
+    Ok(Listeners {
+        peer: on(config.listen.peer, "peers").await?,
+        redis: on(config.listen.redis, "the Redis protocol").await?,
+        redis_cluster: on(config.listen.redis_cluster, "the Redis Cluster protocol").await?,
+        http: on(config.listen.http, "HTTP").await?,
+    })
+}
+
+fn open_logs(config: &Config, data: &DataDir) -> Result<(Vec<WorkerLog>, Vec<Recovered>), StartError> {
+    let mut logs = Vec::new();
+    let mut all = Vec::new();
+    for worker in 0..data.workers {
+        let path = data.log(worker);
+        let disk = SharedDisk::open(&path).map_err(|error| StartError::Directory { path, error })?;
+        let options = LogOptions {
+            identity: log_identity(config, worker),
+            segment_bytes: u32::try_from(config.limits.log.segment_bytes).unwrap_or(storage::log::SEGMENT_BYTES_MAX),
+            reserve_bytes: config.limits.log.reserve_bytes,
+            ..LogOptions::default()
+        };
+        let (writer, reader, recovered) =
+            Log::open(disk, options).map_err(|error| StartError::Log { worker, error })?;
+        for note in &recovered.notes {
+            tracing::info!(worker, "{note}");
+        }
+        logs.push(WorkerLog { preparer: writer.preparer(), writer, reader });
+        all.push(recovered);
+    }
+    Ok((logs, all))
+}
+
+fn open_store(config: &Config, data: &DataDir) -> Result<Store, StartError> {
+    let memory = config.limits.memory;
+    let reserve = config.limits.log.reserve_bytes;
+    let options = FjallOptions {
+        block_cache_bytes: memory.block_cache_bytes as u64,
+        reserve_bytes: reserve / 2,
+        compaction_reserve_bytes: reserve,
+        ..FjallOptions::default()
+    };
+    let engine = FjallEngine::open(&data.engine(), &options)?;
+    let options = StoreOptions {
+        cache_bytes: memory.cache_bytes as u64,
+        flush_bytes: memory.active_table_bytes as u64,
+        hash_seed: entropy(),
+    };
+    Ok(Store::open(Arc::new(engine), options)?)
+}
+
+fn gateway(config: &Config) -> Gateway {
+    let facts = Facts {
+        version: http::VERSION,
+        os: std::fs::read_to_string("/proc/sys/kernel/osrelease")
+            .map_or_else(|_| String::new(), |r| format!("Linux {}", r.trim())),
+        pid: std::process::id(),
+        run_id: format!("{:016x}{:016x}{:08x}", entropy(), entropy(), entropy() as u32),
+        port: config.listen.redis.port(),
+        cluster_port: config.listen.redis_cluster.port(),
+        config_file: String::new(),
+        memory_total: telemetry::memory_total(),
+    };
+    let limits = &config.limits;
+    let bind = config.listen.redis.ip().to_string();
+    let settings = Settings::new(limits.max_clients, limits.client_output_buffer_bytes as u64, &bind, facts.port);
+    let ms = |d: Duration| u32::try_from(d.as_millis()).unwrap_or(u32::MAX);
+    Gateway::new(
+        config.node,
+        facts,
+        settings,
+        clock::now(),
+        ms(config.timeouts.request),
+        ms(config.timeouts.leader_wait),
+    )
+}
+
+/// Bits that differ from process to process: for seeds, not for secrets.
+fn entropy() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+fn queues(worker_queue: usize) -> (WorkerInbox, Queues) {
+    let (consensus, consensus_queue) = Inbox::new();
+    let (state, state_queue) = Inbox::new();
+    (WorkerInbox::new(consensus, state, worker_queue), Queues { consensus: consensus_queue, state: state_queue })
+}
+
+fn start_worker(
+    node: &Arc<Node>,
+    worker: usize,
+    boot: WorkerBoot,
+    queues: Queues,
+    mut writer: LogWriter<SharedDisk>,
+    reader: LogReader<SharedDisk>,
+) -> Result<Threads, StartError> {
+    if !boot.first.records.is_empty() {
+        let first = writer.append(&boot.first).and_then(|()| writer.sync());
+        first.map_err(|error| StartError::Log { worker, error })?;
+    }
+    let mut rng = Rng::new(entropy());
+    let consensus = consensus_config(&node.config, boot.replicas.len());
+    let side = ConsensusSide::new(node.id, consensus, reader, boot.replicas, &mut rng, clock::now())
+        .map_err(StartError::Consensus)?;
+    let (log, log_queue) = Inbox::new();
+    let tick = node.config.raft.tick;
+    let consensus = ConsensusThread { node: node.clone(), worker, side, queue: queues.consensus, log, tick };
+    let config = StateConfig {
+        transfer: TransferConfig::default(),
+        sweep_interval: SWEEP_INTERVAL,
+        nodes: node.config.peers.clone(),
+    };
+    let side = StateSide::new(node.id, config, boot.states, rng);
+    let state = StateThread { node: node.clone(), worker, side, queue: queues.state };
+    let log = LogThread { node: node.clone(), worker, writer, queue: log_queue };
+    Ok(Threads {
+        state: spawn(format!("state-{worker}"), move || state.run())?,
+        consensus: spawn(format!("consensus-{worker}"), move || consensus.run())?,
+        log: spawn(format!("log-{worker}"), move || log.run())?,
+    })
+}
+
+fn consensus_config(config: &Config, replicas: usize) -> ConsensusConfig {
+    let raft = consensus::Config {
+        tick: config.raft.tick,
+        heartbeat: config.raft.heartbeat,
+        election_timeout: config.raft.election_timeout,
+        vote_guard: config.raft.vote_guard,
+        lease: config.raft.lease,
+        ..consensus::Config::new(config.node)
+    };
+    let share = config.limits.log.max_log_bytes / 2 / replicas.max(1) as u64;
+    ConsensusConfig {
+        raft,
+        hibernate_after: HIBERNATE_AFTER,
+        log_bytes_kept: share.max(LOG_KEPT_MIN_BYTES),
+        balance_interval: BALANCE_INTERVAL,
+    }
+}
+
+fn start_tasks(
+    runtime: &Runtime,
+    node: &Arc<Node>,
+    listeners: Listeners,
+    others: &[NodeId],
+    clients_stopped: watch::Receiver<bool>,
+    peers_stopped: watch::Receiver<bool>,
+) {
+    let hello = Hello::new(node.config.cluster.clone(), node.id, entropy());
+    for peer in others {
+        runtime.spawn(peer::dial(node.clone(), *peer, hello.clone(), Rng::new(entropy())));
+    }
+    runtime.spawn(peer::listen(node.clone(), listeners.peer, hello, peers_stopped));
+    runtime.spawn(client::listen(node.clone(), listeners.redis, Port::Plain, clients_stopped.clone()));
+    runtime.spawn(client::listen(node.clone(), listeners.redis_cluster, Port::Cluster, clients_stopped));
+    runtime.spawn(client::sweep(node.clone()));
+    runtime.spawn(http::serve(node.clone(), listeners.http));
+    runtime.spawn(keep_time(node.clone()));
+}

@@ -1,0 +1,194 @@
+//! The thread that writes a worker's log: everything queued becomes one round, one write and one fsync.
+
+use crate::clock;
+use crate::inbox::Chunk;
+use crate::node::Node;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use node::ConsensusInput;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use storage::Disk;
+use storage::log::{LogError, LogWriter, Record, WriteSet};
+
+/// Records put into one round at most: bounds the memory of a round and how long its first write set waits.
+const ROUND_RECORDS_MAX: usize = 16_384;
+/// How long the thread waits for work before it looks for segments to free.
+const IDLE: Duration = Duration::from_millis(200);
+/// How often segments to free are looked for under load, in rounds.
+const RECLAIM_ROUNDS: u64 = 512;
+/// Pause before a write that found no room is tried again.
+const FULL_PAUSE: Duration = Duration::from_millis(100);
+/// Room for entries below which proposals are refused, before the log itself has to refuse.
+const HEADROOM_MIN_BYTES: u64 = 32 * 1024 * 1024;
+
+/// What the thread owns.
+pub struct LogThread<D: Disk> {
+    /// The process.
+    pub node: Arc<Node>,
+    /// Its worker's number.
+    pub worker: usize,
+    /// The log.
+    pub writer: LogWriter<D>,
+    /// Its queue: tickets and what to make durable under them, in order.
+    pub queue: Receiver<Chunk<(u64, WriteSet)>>,
+}
+
+impl<D: Disk> LogThread<D> {
+    /// Runs until told to stop, or until the log cannot be written any more.
+    pub fn run(mut self) {
+        if let Err(error) = self.write_all() {
+            self.node.fail(format!("the log of worker {} failed: {error}", self.worker));
+        }
+    }
+
+    fn write_all(&mut self) -> Result<(), LogError> {
+        let mut full = false;
+        let mut rounds: u64 = 0;
+        let mut marked = true;
+        loop {
+            let first = match self.queue.recv_timeout(IDLE) {
+                Ok(chunk) => Some(chunk),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => Some(Chunk::Stop),
+            };
+            let Batch { set, tickets, stop } = self.collect(first);
+            if !tickets.is_empty() {
+                self.persist(&set, &mut full)?;
+                let mut done: Vec<_> = tickets.into_iter().map(ConsensusInput::Persisted).collect();
+                self.inbox().consensus.send_all(&mut done);
+                rounds += 1;
+                marked = false;
+            } else if !marked {
+                // Proves to the next start that everything before was synced.
+                marked = true;
+                self.persist(&WriteSet::default(), &mut full)?;
+            }
+            if (!marked && rounds % RECLAIM_ROUNDS == 0) || set.records.is_empty() {
+                self.reclaim()?;
+            }
+            self.watch_room(&mut full);
+            if stop {
+                return self.persist(&WriteSet::default(), &mut full);
+            }
+        }
+    }
+
+    fn inbox(&self) -> &crate::node::WorkerInbox {
+        &self.node.workers[self.worker]
+    }
+
+    /// Everything that is queued, as one set.
+    fn collect(&self, first: Option<Chunk<(u64, WriteSet)>>) -> Batch {
+        let mut batch = Batch::default();
+        let mut next = first;
+        while let Some(chunk) = next {
+            match chunk {
+                Chunk::One(item) => batch.push(item),
+                Chunk::Many(items) => items.into_iter().for_each(|item| batch.push(item)),
+                Chunk::Stop => {
+                    batch.stop = true;
+                    break;
+                }
+            }
+            next = if batch.set.records.len() < ROUND_RECORDS_MAX { self.queue.try_recv().ok() } else { None };
+        }
+        batch
+    }
+
+    /// Writes and syncs one round. Without room it waits: what was promised to be persisted must be, in order, and new
+    /// proposals are refused meanwhile.
+    fn persist(&mut self, set: &WriteSet, full: &mut bool) -> Result<(), LogError> {
+        loop {
+            match self.writer.append(set) {
+                Ok(()) => break,
+                Err(LogError::Full) => {
+                    if self.node.is_stopping() {
+                        return Err(LogError::Full);
+                    }
+                    self.set_full(full, true);
+                    self.reclaim()?;
+                    std::thread::sleep(FULL_PAUSE);
+                }
+                Err(LogError::Damaged(damage)) if damage.shard.is_some() => {
+                    // The shard's log is fenced: its records are left out, the other groups go on.
+                    self.node.fence(damage.shard.unwrap_or_default(), damage.to_string());
+                    let rest: Vec<Record> =
+                        set.records.iter().filter(|r| Some(shard_of(r)) != damage.shard).cloned().collect();
+                    return self.persist(&WriteSet { records: rest }, full);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let since = &self.node.workers[self.worker].sync_since;
+        since.store(clock::now().0, Relaxed);
+        let synced = self.writer.sync();
+        since.store(0, Relaxed);
+        synced
+    }
+
+    fn reclaim(&mut self) -> Result<(), LogError> {
+        match self.writer.reclaim() {
+            Ok(done) => {
+                for damage in done.damaged {
+                    if let Some(shard) = damage.shard {
+                        self.node.fence(shard, damage.to_string());
+                    }
+                }
+                Ok(())
+            }
+            // The log goes on as it was, and a later attempt may find room.
+            Err(LogError::Full) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn watch_room(&mut self, full: &mut bool) {
+        let headroom = self.writer.headroom();
+        if headroom < HEADROOM_MIN_BYTES {
+            self.set_full(full, true);
+        } else if headroom >= 2 * HEADROOM_MIN_BYTES {
+            self.set_full(full, false);
+        }
+    }
+
+    fn set_full(&self, full: &mut bool, now: bool) {
+        if *full != now {
+            *full = now;
+            if now {
+                tracing::error!(worker = self.worker, "the disk is full: writes are refused until space returns");
+            } else {
+                tracing::info!(worker = self.worker, "the disk has room again");
+            }
+            self.inbox().consensus.send(ConsensusInput::DiskFull(now));
+        }
+    }
+}
+
+/// Write sets taken together.
+#[derive(Default)]
+struct Batch {
+    set: WriteSet,
+    tickets: Vec<u64>,
+    stop: bool,
+}
+
+impl Batch {
+    fn push(&mut self, (ticket, set): (u64, WriteSet)) {
+        self.tickets.push(ticket);
+        if self.set.records.is_empty() {
+            self.set = set;
+        } else {
+            self.set.records.extend(set.records);
+        }
+    }
+}
+
+fn shard_of(record: &Record) -> stdx::ShardId {
+    match record {
+        Record::Entries { shard, .. }
+        | Record::HardState { shard, .. }
+        | Record::Start { shard, .. }
+        | Record::Remove { shard } => *shard,
+    }
+}

@@ -1,0 +1,91 @@
+//! The thread of a worker's state side.
+
+use super::{Round, receive};
+use crate::clock;
+use crate::inbox::Chunk;
+use crate::mailbox::{Waiter, Wakes};
+use crate::node::Node;
+use crossbeam_channel::Receiver;
+use node::{ConsensusInput, StateInput, StateOutput, StateSide, Task};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use stdx::NodeId;
+
+/// How often the state side looks at deadlines and expiry.
+const TICK: Duration = Duration::from_millis(20);
+
+/// What the thread owns.
+pub struct StateThread {
+    /// The process.
+    pub node: Arc<Node>,
+    /// Its worker's number.
+    pub worker: usize,
+    /// The machine.
+    pub side: StateSide<Waiter>,
+    /// Its queue.
+    pub queue: Receiver<Chunk<StateInput<Waiter>>>,
+}
+
+impl StateThread {
+    /// Runs until told to stop.
+    pub fn run(mut self) {
+        let mut out = Vec::new();
+        let mut effects = Effects::default();
+        let mut tick_at = clock::now() + TICK;
+        loop {
+            let (node, side) = (&self.node, &mut self.side);
+            let inbox = &node.workers[self.worker];
+            let mut time = None;
+            let wait = tick_at.since(clock::now());
+            let round = receive(&self.queue, wait, |input| {
+                // One reading of the clocks for all that is taken together.
+                let (now, wall) = *time.get_or_insert_with(|| (clock::now(), clock::wall()));
+                if let StateInput::Tasks(tasks) = &input {
+                    inbox.tasks.release(tasks.len());
+                }
+                side.handle(input, now, wall, &mut out);
+            });
+            let (now, wall) = (clock::now(), clock::wall());
+            if now >= tick_at {
+                tick_at = now + TICK;
+                side.handle(StateInput::Tick, now, wall, &mut out);
+            }
+            side.advance(now, wall, &mut out);
+            inbox.unanswered.store(side.unanswered(), Relaxed);
+            effects.carry_out(&mut out, node, self.worker);
+            if round == Round::Stop {
+                return;
+            }
+        }
+    }
+}
+
+/// Buffers of one round.
+#[derive(Default)]
+struct Effects {
+    consensus: Vec<ConsensusInput>,
+    bounced: Vec<(Task<Waiter>, Option<NodeId>)>,
+    wakes: Wakes,
+}
+
+impl Effects {
+    fn carry_out(&mut self, out: &mut Vec<StateOutput<Waiter>>, node: &Node, worker: usize) {
+        for output in out.drain(..) {
+            match output {
+                StateOutput::Reply(to, answer) => node.answer(to, answer, &mut self.wakes),
+                StateOutput::Bounce(task, leader) => self.bounced.push((task, leader)),
+                StateOutput::Consensus(input) => self.consensus.push(input),
+                StateOutput::Send(to, message) => self.wakes.send(to, message),
+                StateOutput::MapChanged(map) => node.adopt_map(&map),
+                StateOutput::Fenced(shard, why) => node.fence(shard, why),
+            }
+        }
+        // The consensus thread begins while the replies are still being delivered.
+        node.workers[worker].consensus.send_all(&mut self.consensus);
+        if !self.bounced.is_empty() {
+            node.bounced(std::mem::take(&mut self.bounced), &mut self.wakes);
+        }
+        self.wakes.finish(&node.peers);
+    }
+}
