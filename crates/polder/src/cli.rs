@@ -57,7 +57,8 @@ impl Default for Command {
     }
 }
 
-const DEV_DATA: &str = "./polder-data";
+/// Where a development cluster lives unless told otherwise.
+pub const DEV_DATA: &str = "./polder-data";
 
 #[derive(Args, Debug)]
 pub struct DevArgs {
@@ -98,7 +99,7 @@ pub struct StartArgs {
 #[derive(Args, Debug)]
 pub struct StatusArgs {
     /// HTTP address of any node
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9379", env = "POLDER_STATUS_HTTP")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9379")]
     pub http: String,
     /// Print the node's JSON as it is
     #[arg(long)]
@@ -151,7 +152,9 @@ mod tests {
 
     #[test]
     fn dev_takes_its_flags_within_limits() {
-        let Ok(Command::Dev(args)) = parse("dev --nodes 5 --fresh --data /tmp/x --base-port 16379") else { panic!("not dev") };
+        let Ok(Command::Dev(args)) = parse("dev --nodes 5 --fresh --data /tmp/x --base-port 16379") else {
+            panic!("not dev")
+        };
         assert_eq!((args.nodes, args.fresh, args.base_port), (Some(5), true, Some(16379)));
         assert!(parse("dev --nodes 0").is_err());
         assert!(parse("dev --nodes 10").is_err());
@@ -160,7 +163,9 @@ mod tests {
 
     #[test]
     fn start_collects_overrides_in_order() {
-        let Ok(Command::Start(args)) = parse("start --config p.toml --set raft.tick=20ms --set node=2") else { panic!("not start") };
+        let Ok(Command::Start(args)) = parse("start --config p.toml --set raft.tick=20ms --set node=2") else {
+            panic!("not start")
+        };
         let expected = [("raft.tick", "20ms"), ("node", "2")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         assert_eq!(args.config.overrides, expected);
         assert!(parse("start --set node").unwrap_err().contains("KEY=VALUE"));

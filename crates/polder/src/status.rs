@@ -96,11 +96,16 @@ pub fn run(args: &StatusArgs) -> ExitCode {
         Ok(response) if response.code == 200 => response,
         Ok(response) => {
             let said = response.body.lines().next().unwrap_or_default();
-            eprintln!("polder: {address} answers {} to GET /status {said}\n    is it the HTTP address of a Polder node?", response.code);
+            eprintln!(
+                "polder: {address} answers {} to GET /status {said}\n    is it the HTTP address of a Polder node?",
+                response.code
+            );
             return EXIT_FAILED.into();
         }
         Err(error) => {
-            eprintln!("polder: {address} cannot be asked: {error}\n    start a node, or name another one's HTTP address with --http");
+            eprintln!(
+                "polder: {address} cannot be asked: {error}\n    start a node, or name another one's HTTP address with --http"
+            );
             return EXIT_FAILED.into();
         }
     };
@@ -119,7 +124,10 @@ pub fn run(args: &StatusArgs) -> ExitCode {
 
 /// The status for people.
 fn render(status: &Status) -> String {
-    let mut lines = vec![format!("Cluster {}, as n{} sees it (Polder {})", status.cluster, status.node, status.version), String::new()];
+    let mut lines = vec![
+        format!("Cluster {}, as n{} sees it (Polder {})", status.cluster, status.node, status.version),
+        String::new(),
+    ];
     let mut nodes = vec![row([&"node", &"state", &"redis", &"cluster", &"http", &"zone", &"leads"])];
     for n in &status.nodes {
         let state = match n.alive {
@@ -129,7 +137,15 @@ fn render(status: &Status) -> String {
             None => "-",
         };
         let zone = if n.zone.is_empty() { "-" } else { &n.zone };
-        nodes.push(row([&format!("n{}", n.id), &state, &n.redis, &n.redis_cluster, &n.http, &zone, &status.led_by(n.id)]));
+        nodes.push(row([
+            &format!("n{}", n.id),
+            &state,
+            &n.redis,
+            &n.redis_cluster,
+            &n.http,
+            &zone,
+            &status.led_by(n.id),
+        ]));
     }
     lines.extend(align(&nodes));
     lines.push(String::new());

@@ -2,6 +2,7 @@
 
 use super::layout::NodePlan;
 use super::tail::Tail;
+use crate::cli::EXIT_USAGE;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::io;
@@ -49,9 +50,14 @@ impl Backoff {
 /// What a node's process does.
 #[derive(Debug)]
 enum State {
-    Running { process: Child, since: Instant },
+    Running {
+        process: Child,
+        since: Instant,
+    },
     /// Dead; to be started again at this moment.
-    Waiting { until: Instant },
+    Waiting {
+        until: Instant,
+    },
     /// Dead, and it stays so.
     Stopped,
 }
@@ -65,6 +71,8 @@ pub struct Death {
     pub code: Option<i32>,
     /// How long it lived.
     pub lived: Duration,
+    /// The wait before it is started again, if it is.
+    pub wait: Option<Duration>,
 }
 
 /// A node of the cluster and its process.
@@ -96,7 +104,8 @@ impl Node {
         command.arg("start").arg("--config").arg(self.plan.config());
         command.arg("--die-with-parent").arg(std::process::id().to_string());
         for (name, _) in std::env::vars_os() {
-            let per_node = |n: &str| PER_NODE_VARIABLES.iter().any(|p| if p.ends_with('_') { n.starts_with(p) } else { n == *p });
+            let per_node =
+                |n: &str| PER_NODE_VARIABLES.iter().any(|p| if p.ends_with('_') { n.starts_with(p) } else { n == *p });
             if name.to_str().is_some_and(per_node) {
                 command.env_remove(name);
             }
@@ -108,13 +117,16 @@ impl Node {
         Ok(())
     }
 
-    /// Notices a death: the node then waits for its restart, or stays down if `restart` is false.
+    /// Notices a death: the node then waits for its restart, or stays down if `restart` is false or it refused its configuration.
     pub fn reap(&mut self, restart: bool) -> Option<Death> {
         let State::Running { process, since } = &mut self.state else { return None };
         let status = process.try_wait().ok()??;
         let lived = since.elapsed();
-        self.state = if restart { State::Waiting { until: Instant::now() + self.backoff.after(lived) } } else { State::Stopped };
-        Some(Death { how: describe(status), code: status.code(), lived })
+        // Whoever refuses its configuration refuses it again.
+        let restart = restart && status.code() != Some(EXIT_USAGE.into());
+        let wait = restart.then(|| self.backoff.after(lived));
+        self.state = wait.map_or(State::Stopped, |wait| State::Waiting { until: Instant::now() + wait });
+        Some(Death { how: describe(status), code: status.code(), lived, wait })
     }
 
     /// Starts it again when its wait is over. True if it was started.
@@ -127,14 +139,6 @@ impl Node {
                 self.start().map(|()| true)
             }
             _ => Ok(false),
-        }
-    }
-
-    /// How long until the next try, while it waits for one.
-    pub fn waits(&self) -> Option<Duration> {
-        match self.state {
-            State::Waiting { until } => Some(until.saturating_duration_since(Instant::now())),
-            _ => None,
         }
     }
 
@@ -239,10 +243,11 @@ mod tests {
             std::thread::sleep(Duration::from_millis(5));
         };
         assert_eq!(death.code, Some(1));
-        assert!(node.waits().is_some_and(|w| w <= RESTART_DELAY_MIN));
+        assert_eq!(death.wait, Some(RESTART_DELAY_MIN));
         assert!(!node.restart_if_due().unwrap());
-        node.stay_down();
-        assert!(node.waits().is_none() && node.pid().is_none());
+        std::thread::sleep(RESTART_DELAY_MIN);
+        assert!(node.restart_if_due().unwrap());
+        assert_eq!(node.restarts, 1);
         fs::remove_dir_all(&node.plan.dir).unwrap();
     }
 

@@ -70,7 +70,14 @@ impl NodePlan {
     fn new(dir: &Path, base_port: u16, index: u8) -> NodePlan {
         let port = |range: u16| base_port + range * PORT_RANGE + u16::from(index);
         let id = u64::from(index) + 1;
-        NodePlan { id, redis: port(0), redis_cluster: port(1), peer: port(2), http: port(3), dir: dir.join(format!("n{id}")) }
+        NodePlan {
+            id,
+            redis: port(0),
+            redis_cluster: port(1),
+            peer: port(2),
+            http: port(3),
+            dir: dir.join(format!("n{id}")),
+        }
     }
 
     /// Each port with what it is for.
@@ -180,7 +187,8 @@ impl Layout {
 }
 
 fn endpoints(node: &NodePlan) -> String {
-    let (redis, cluster, peer, http) = (local(node.redis), local(node.redis_cluster), local(node.peer), local(node.http));
+    let (redis, cluster, peer, http) =
+        (local(node.redis), local(node.redis_cluster), local(node.peer), local(node.http));
     format!("redis = {redis:?}\nredis_cluster = {cluster:?}\npeer = {peer:?}\nhttp = {http:?}\n")
 }
 
@@ -198,15 +206,20 @@ impl Marker {
 
     /// What was created stays; flags may repeat it, not change it.
     fn agree(self, args: &DevArgs, shown: &str) -> Result<Marker, DevError> {
-        let begin_anew = format!("begin anew with --fresh (deletes the data in {shown}), or choose another directory with --data");
+        let begin_anew =
+            format!("begin anew with --fresh (deletes the data in {shown}), or choose another directory with --data");
         if let Some(nodes) = args.nodes.filter(|n| *n != self.nodes) {
             let created = self.nodes;
-            let what = format!("{shown} holds a cluster of {created} nodes, not {nodes}; adding and removing nodes comes later");
+            let what = format!(
+                "{shown} holds a cluster of {created} nodes, not {nodes}; adding and removing nodes comes later"
+            );
             return Err(DevError::usage(format!("{what}\n    leave --nodes out, or {begin_anew}")));
         }
         if let Some(base_port) = args.base_port.filter(|p| *p != self.base_port) {
             let created = self.base_port;
-            let what = format!("{shown} holds a cluster whose first port is {created}, not {base_port}; its nodes know each other by it");
+            let what = format!(
+                "{shown} holds a cluster whose first port is {created}, not {base_port}; its nodes know each other by it"
+            );
             return Err(DevError::usage(format!("{what}\n    leave --base-port out, or {begin_anew}")));
         }
         Ok(self)
@@ -218,7 +231,9 @@ fn refuse_what_is_not_ours(dir: &Path, shown: &str) -> Result<(), DevError> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(DevError::usage(format!("{shown}: {error}\n    choose another directory with --data"))),
+        Err(error) => {
+            return Err(DevError::usage(format!("{shown}: {error}\n    choose another directory with --data")));
+        }
     };
     let foreign = entries.flatten().any(|entry| entry.file_name() != LOCK);
     if foreign && !dir.join(MARKER).is_file() {
@@ -271,7 +286,9 @@ fn read_marker(dir: &Path, shown: &str) -> Result<Option<Marker>, DevError> {
         Ok(marker) if marker.format == MARKER_FORMAT => Ok(Some(marker)),
         _ => {
             let what = format!("{shown}: {MARKER} is damaged, or of another version of Polder");
-            Err(DevError::usage(format!("{what}\n    use --fresh to delete the data, or choose another directory with --data")))
+            Err(DevError::usage(format!(
+                "{what}\n    use --fresh to delete the data, or choose another directory with --data"
+            )))
         }
     }
 }
@@ -321,7 +338,8 @@ mod tests {
     fn ranges_of_ports_do_not_touch() {
         let dir = Dir::new("ports");
         let layout = dir.open(Some(9), false, None).unwrap();
-        let ports: std::collections::BTreeSet<_> = layout.nodes.iter().flat_map(|n| n.ports()).map(|(_, p)| p).collect();
+        let ports: std::collections::BTreeSet<_> =
+            layout.nodes.iter().flat_map(|n| n.ports()).map(|(_, p)| p).collect();
         assert_eq!(ports.len(), 36);
         assert_eq!(layout.nodes[2].ports().map(|(_, p)| p), [6381, 7381, 8381, 9381]);
     }

@@ -1,6 +1,7 @@
 //! Which ports are taken, and by whom as far as the system tells.
 
 use super::layout::{Layout, NodePlan};
+use crate::cli::DEV_DATA;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -39,7 +40,8 @@ pub fn explain(layout: &Layout, taken: &[Taken]) -> String {
         Some(base) if layout.has_data => {
             format!("start another cluster: polder dev --base-port {base} --data {}-{base}", layout.shown)
         }
-        Some(base) => format!("use other ports: polder dev --base-port {base}"),
+        Some(base) if layout.shown == DEV_DATA => format!("use other ports: polder dev --base-port {base}"),
+        Some(base) => format!("use other ports: polder dev --base-port {base} --data {}", layout.shown),
         None => "use other ports with --base-port".to_owned(),
     };
     text.push_str(&format!("\n    stop what runs there, or {remedy}"));

@@ -108,7 +108,13 @@ mod tests {
     fn health_follows_the_answers() {
         let answers = [None, Some(503), Some(200), Some(503), None, None, Some(200)];
         let mut health = Health::default();
-        let seen: Vec<_> = answers.iter().map(|a| { health = next(health, *a); health }).collect();
+        let seen: Vec<_> = answers
+            .iter()
+            .map(|a| {
+                health = next(health, *a);
+                health
+            })
+            .collect();
         use Health::{NotReady, Ready, Silent, Starting};
         assert_eq!(seen, [Starting, Starting, Ready, NotReady, Silent, Silent, Ready]);
     }

@@ -18,6 +18,8 @@ const TICK: Duration = Duration::from_millis(100);
 const REDRAW: Duration = Duration::from_secs(1);
 /// Nodes that are asked to stop drain for up to 10 s (`timeouts.drain`); after this they are killed.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// A killed process is gone in milliseconds unless the disk holds it; then it is left to the system.
+const KILL_LIMIT: Duration = Duration::from_millis(500);
 /// A start that takes longer is worth a hint.
 const START_PATIENCE: Duration = Duration::from_secs(20);
 /// A cluster is called ready without known leaders after this, so that a status it does not understand hides nothing.
@@ -114,7 +116,7 @@ impl Supervisor {
             let node = &mut self.nodes[i];
             if let Some(death) = node.reap(true) {
                 changed = true;
-                refused |= death.code == Some(EXIT_USAGE.into());
+                refused |= death.wait.is_none();
                 self.report(i, &death);
             }
             let node = &mut self.nodes[i];
@@ -150,9 +152,12 @@ impl Supervisor {
     fn report(&mut self, i: usize, death: &Death) {
         self.show_log(i);
         let node = &self.nodes[i];
-        let wait = node.waits().unwrap_or_default().as_millis();
         let lived = crate::table::span(death.lived);
-        let mut text = format!("n{} died after {lived}: {}; it is started again in {wait} ms", node.plan.id, death.how);
+        let next = match death.wait {
+            Some(wait) => format!("it is started again in {} ms", wait.as_millis()),
+            None => "its configuration is refused".to_owned(),
+        };
+        let mut text = format!("n{} died after {lived}: {}; {next}", node.plan.id, death.how);
         for line in node.tail.last() {
             text.push_str(&format!("\n   │ {line}"));
         }
@@ -177,8 +182,13 @@ impl Supervisor {
             }
         } else if elapsed >= START_PATIENCE && !self.hinted {
             self.hinted = true;
-            let late: Vec<_> =
-                self.nodes.iter().zip(&self.probes).filter(|(_, p)| p.health() != Health::Ready).map(|(n, _)| n).collect();
+            let late: Vec<_> = self
+                .nodes
+                .iter()
+                .zip(&self.probes)
+                .filter(|(_, p)| p.health() != Health::Ready)
+                .map(|(n, _)| n)
+                .collect();
             let logs: Vec<_> = late.iter().map(|n| n.plan.log().display().to_string()).collect();
             self.screen.say(&format!("Not ready after {} s yet; see {}", START_PATIENCE.as_secs(), logs.join(", ")));
         }
@@ -213,7 +223,9 @@ impl Supervisor {
     async fn stop(&mut self, code: u8) -> u8 {
         self.screen.draw(&[]);
         let running = self.nodes.iter().filter(|n| n.pid().is_some()).count();
-        self.screen.say(&format!("Stopping {running} nodes; Ctrl-C again kills them."));
+        if running > 0 {
+            self.screen.say(&format!("Stopping {running} nodes; Ctrl-C again kills them."));
+        }
         for node in &mut self.nodes {
             node.stay_down();
             node.signal(Signal::TERM);
@@ -231,14 +243,20 @@ impl Supervisor {
             }
             code = code.max(self.reap_stopping());
             if Instant::now() >= deadline {
-                let late: Vec<_> = self.nodes.iter().filter(|n| n.pid().is_some()).map(|n| format!("n{}", n.plan.id)).collect();
-                self.screen.say(&format!("{} did not stop within {} s; killed.", late.join(", "), STOP_LIMIT.as_secs()));
+                let late: Vec<_> =
+                    self.nodes.iter().filter(|n| n.pid().is_some()).map(|n| format!("n{}", n.plan.id)).collect();
+                self.screen.say(&format!(
+                    "{} did not stop within {} s; killed.",
+                    late.join(", "),
+                    STOP_LIMIT.as_secs()
+                ));
                 self.kill();
                 return EXIT_FAILED;
             }
         }
         self.layout.remove_endpoints();
-        self.screen.say(&format!("Stopped. The data stays in {}: the same command goes on with it.", self.layout.shown));
+        self.screen
+            .say(&format!("Stopped. The data stays in {}: the same command goes on with it.", self.layout.shown));
         code
     }
 
@@ -258,6 +276,11 @@ impl Supervisor {
     fn kill(&mut self) {
         for node in &self.nodes {
             node.signal(Signal::KILL);
+        }
+        let deadline = Instant::now() + KILL_LIMIT;
+        while self.nodes.iter().any(|n| n.pid().is_some()) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+            self.nodes.iter_mut().for_each(|n| drop(n.reap(false)));
         }
         self.layout.remove_endpoints();
     }

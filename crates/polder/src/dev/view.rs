@@ -36,7 +36,12 @@ pub fn block(layout: &Layout, nodes: &[Node], health: &[Health], status: Option<
     lines.push(String::new());
     lines.extend(commands(layout));
     lines.push(String::new());
-    lines.push(format!("cluster {}, up {}; logs in {}/n*/log.txt; Ctrl-C stops it, the data stays", layout.cluster(), span(up), layout.shown));
+    lines.push(format!(
+        "cluster {}, up {}; logs in {}/n*/log.txt; Ctrl-C stops it, the data stays",
+        layout.cluster(),
+        span(up),
+        layout.shown
+    ));
     lines
 }
 
