@@ -52,6 +52,8 @@ pub struct ShardStatus {
     pub applied: u64,
     pub commit: u64,
     pub replicas: Vec<u64>,
+    /// Whether the node that answered holds a replica; absent if it does not say. Of others' shards it may know little.
+    pub hosted: Option<bool>,
 }
 
 impl ShardStatus {
@@ -67,9 +69,24 @@ impl Status {
         serde_json::from_str(body)
     }
 
-    /// Shards without a leader.
+    /// Shards that are known to be without a leader: of a shard held elsewhere, not to know one says nothing.
     pub fn leaderless(&self) -> usize {
-        self.shards.iter().filter(|s| s.leader().is_none()).count()
+        self.shards.iter().filter(|s| s.leader().is_none() && s.hosted != Some(false)).count()
+    }
+
+    /// Puts the views of several nodes together: of each shard, what the one that knows of the highest term says.
+    pub fn merge(views: impl IntoIterator<Item = Status>) -> Option<Status> {
+        let rank = |s: &ShardStatus| (s.term, s.leader().is_some(), s.commit);
+        views.into_iter().reduce(|mut merged, view| {
+            for shard in view.shards {
+                match merged.shards.iter_mut().find(|s| s.id == shard.id) {
+                    Some(known) if rank(known) < rank(&shard) => *known = shard,
+                    Some(_) => (),
+                    None => merged.shards.push(shard),
+                }
+            }
+            merged
+        })
     }
 
     /// What `node` leads: `default, system, 6 of cluster`.
@@ -151,7 +168,8 @@ fn render(status: &Status) -> String {
     lines.push(String::new());
     let mut shards = vec![row([&"shard", &"namespace", &"leader", &"term", &"commit", &"applied", &"replicas"])];
     for s in &status.shards {
-        let leader = s.leader().map_or("none".to_owned(), |id| format!("n{id}"));
+        let none = if s.hosted == Some(false) { "unknown" } else { "none" };
+        let leader = s.leader().map_or(none.to_owned(), |id| format!("n{id}"));
         let replicas: Vec<_> = s.replicas.iter().map(|id| format!("n{id}")).collect();
         let replicas = replicas.join(" ");
         shards.push(row([&format!("s{}", s.id), &s.namespace, &leader, &s.term, &s.commit, &s.applied, &replicas]));
@@ -204,6 +222,18 @@ s3     cluster    none    1     1       1        n1 n2
 
 3 shards in 2 namespaces, 1 WITHOUT A LEADER; not heard from: n1";
         assert_eq!(render(&Status::parse(BODY).unwrap()), expected);
+    }
+
+    #[test]
+    fn the_highest_term_knows_the_leader() {
+        let view = |shards: &str| Status::parse(&format!("{{\"shards\": [{shards}]}}")).unwrap();
+        let stale = view(r#"{"id": 0, "leader": 1, "term": 3}, {"id": 1, "hosted": false}"#);
+        let fresh = view(r#"{"id": 0, "leader": 2, "term": 4}, {"id": 1, "leader": 3, "term": 1}"#);
+        assert_eq!((stale.leaderless(), fresh.leaderless()), (0, 0));
+        for views in [[stale.clone(), fresh.clone()], [fresh, stale]] {
+            let leaders: Vec<_> = Status::merge(views).unwrap().shards.iter().map(ShardStatus::leader).collect();
+            assert_eq!(leaders, [Some(2), Some(3)]);
+        }
     }
 
     #[test]

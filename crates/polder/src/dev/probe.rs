@@ -4,7 +4,7 @@ use super::layout::{NodePlan, local};
 use crate::http;
 use crate::status::Status;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A node on this machine that does not answer within this is stopped or overloaded.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
@@ -32,8 +32,10 @@ pub enum Health {
 pub struct Seen {
     /// How it is.
     pub health: Health,
-    /// Its view of the cluster, and when it was given.
-    pub status: Option<(Instant, Status)>,
+    /// Why it is not ready, in its own words; empty if it does not say.
+    pub reason: String,
+    /// Its latest view of the cluster.
+    pub status: Option<Status>,
 }
 
 /// The latest answers of one node.
@@ -70,8 +72,9 @@ impl Probe {
 
     fn run(&self, address: &str) {
         loop {
-            let answer = http::get(address, "/readyz", ANSWER_LIMIT).map(|r| r.code);
-            let health = next(self.health(), answer.ok());
+            let answer = http::get(address, "/readyz", ANSWER_LIMIT).ok();
+            let health = next(self.health(), answer.as_ref().map(|r| r.code));
+            let reason = answer.filter(|r| r.code != 200).and_then(|r| r.body.lines().next().map(str::to_owned));
             let status = match health {
                 Health::Ready | Health::NotReady => http::get(address, "/status", ANSWER_LIMIT).ok(),
                 Health::Starting | Health::Silent => None,
@@ -80,9 +83,9 @@ impl Probe {
             {
                 let mut seen = self.lock();
                 seen.health = health;
-                if let Some(status) = status {
-                    seen.status = Some((Instant::now(), status));
-                }
+                seen.reason = reason.unwrap_or_default();
+                // An older view is better than none while the node is silent; who reads it looks at the health first.
+                seen.status = status.or(seen.status.take());
             }
             std::thread::sleep(if health == Health::Ready { PAUSE_READY } else { PAUSE_STARTING });
         }

@@ -7,7 +7,6 @@ use super::probe::{Health, Probe};
 use super::screen::Screen;
 use super::view;
 use crate::cli::{EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE};
-use crate::status::Status;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
@@ -170,8 +169,9 @@ impl Supervisor {
         if self.announced {
             return;
         }
-        let ready = self.probes.iter().all(|p| p.health() == Health::Ready);
-        let led = self.latest_status().is_some_and(|s| !s.shards.is_empty() && s.leaderless() == 0);
+        let seen: Vec<_> = self.probes.iter().map(Probe::seen).collect();
+        let ready = seen.iter().all(|s| s.health == Health::Ready);
+        let led = view::cluster(&seen).is_some_and(|s| !s.shards.is_empty() && s.leaderless() == 0);
         if ready && (led || elapsed >= LEADER_PATIENCE) {
             self.announced = true;
             self.drawn = None;
@@ -182,27 +182,16 @@ impl Supervisor {
             }
         } else if elapsed >= START_PATIENCE && !self.hinted {
             self.hinted = true;
-            let late: Vec<_> = self
-                .nodes
-                .iter()
-                .zip(&self.probes)
-                .filter(|(_, p)| p.health() != Health::Ready)
-                .map(|(n, _)| n)
-                .collect();
-            let logs: Vec<_> = late.iter().map(|n| n.plan.log().display().to_string()).collect();
+            let late =
+                self.nodes.iter().zip(&seen).filter(|(_, seen)| seen.health != Health::Ready).map(|(node, _)| node);
+            let logs: Vec<_> = late.map(|n| n.plan.log().display().to_string()).collect();
             self.screen.say(&format!("Not ready after {} s yet; see {}", START_PATIENCE.as_secs(), logs.join(", ")));
         }
     }
 
-    /// The latest view of the cluster that any node gave.
-    fn latest_status(&self) -> Option<Status> {
-        let seen = self.probes.iter().map(Probe::seen).filter(|s| s.health == Health::Ready);
-        seen.filter_map(|s| s.status).max_by_key(|(at, _)| *at).map(|(_, status)| status)
-    }
-
     fn lines(&self) -> Vec<String> {
-        let health: Vec<_> = self.probes.iter().map(Probe::health).collect();
-        view::block(&self.layout, &self.nodes, &health, self.latest_status().as_ref(), self.begun.elapsed())
+        let seen: Vec<_> = self.probes.iter().map(Probe::seen).collect();
+        view::block(&self.layout, &self.nodes, &seen, self.begun.elapsed())
     }
 
     fn draw(&mut self) {

@@ -2,7 +2,7 @@
 
 use super::child::Node;
 use super::layout::{Layout, local};
-use super::probe::Health;
+use super::probe::{Health, Seen};
 use crate::status::Status;
 use crate::table::{align, row, span};
 use std::time::Duration;
@@ -16,9 +16,11 @@ pub fn greeting(layout: &Layout) -> String {
 }
 
 /// The live block: nodes, leaders, commands to paste.
-pub fn block(layout: &Layout, nodes: &[Node], health: &[Health], status: Option<&Status>, up: Duration) -> Vec<String> {
+pub fn block(layout: &Layout, nodes: &[Node], seen: &[Seen], up: Duration) -> Vec<String> {
+    let status = cluster(seen);
+    let status = status.as_ref();
     let mut rows = vec![row([&"node", &"state", &"pid", &"up", &"memory", &"redis", &"cluster", &"http", &"leads"])];
-    for (node, health) in nodes.iter().zip(health) {
+    for (node, seen) in nodes.iter().zip(seen) {
         let dash = || "-".to_owned();
         let plan = &node.plan;
         let pid = node.pid().map_or_else(dash, |pid| pid.to_string());
@@ -27,12 +29,15 @@ pub fn block(layout: &Layout, nodes: &[Node], health: &[Health], status: Option<
         let leads = status.map_or_else(dash, |s| s.led_by(plan.id));
         let name = format!("n{}", plan.id);
         let (redis, cluster, http) = (local(plan.redis), local(plan.redis_cluster), local(plan.http));
-        rows.push(row([&name, &state(node, *health), &pid, &up, &memory, &redis, &cluster, &http, &leads]));
+        rows.push(row([&name, &state(node, seen.health), &pid, &up, &memory, &redis, &cluster, &http, &leads]));
     }
     let mut lines = vec![String::new()];
     lines.extend(align(&rows));
     lines.push(String::new());
     lines.push(leaders(status));
+    for (node, seen) in nodes.iter().zip(seen).filter(|(_, seen)| !seen.reason.is_empty()) {
+        lines.push(format!("n{} is not ready: {}", node.plan.id, seen.reason));
+    }
     lines.push(String::new());
     lines.extend(commands(layout));
     lines.push(String::new());
@@ -43,6 +48,12 @@ pub fn block(layout: &Layout, nodes: &[Node], health: &[Health], status: Option<
         layout.shown
     ));
     lines
+}
+
+/// What the nodes that answer say of the cluster, put together.
+pub fn cluster(seen: &[Seen]) -> Option<Status> {
+    let answering = seen.iter().filter(|s| matches!(s.health, Health::Ready | Health::NotReady));
+    Status::merge(answering.filter_map(|s| s.status.clone()))
 }
 
 fn state(node: &Node, health: Health) -> String {
