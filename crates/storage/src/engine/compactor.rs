@@ -52,10 +52,7 @@ impl Compactor {
             .name("engine-compact".into())
             .spawn(move || run(&for_thread, round))
             .map_err(|e| EngineError::Io(format!("cannot start the compaction thread: {e}")))?;
-        Ok(Compactor {
-            shared,
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(Compactor { shared, thread: Mutex::new(Some(thread)) })
     }
 
     /// Tells the thread that there may be work.

@@ -21,17 +21,13 @@
 //!   what it had so far), so closing waits for the merge in progress.
 
 use super::compactor::{Compactor, Round};
+use super::value::copied;
 use super::{Change, Engine, MAX_ENGINE_KEY_BYTES};
 use crate::{EngineError, View};
 use bytes::Bytes;
 use fjall::compaction::Leveled;
-use fjall::config::{
-    BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
-};
-use fjall::{
-    AbstractTree, CompressionType, Database, Guard, Keyspace, KeyspaceCreateOptions, Readable,
-    Snapshot,
-};
+use fjall::config::{BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry};
+use fjall::{AbstractTree, CompressionType, Database, Guard, Keyspace, KeyspaceCreateOptions, Readable, Snapshot};
 use parking_lot::Mutex;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -72,6 +68,8 @@ pub struct FjallOptions {
     pub reserve_bytes: u64,
     /// Free bytes below which compaction pauses; above `reserve_bytes`, because a merge writes before it deletes.
     pub compaction_reserve_bytes: u64,
+    /// Both reserves shrink to this part (1/n) of the file system where that is less, so that small disks are usable.
+    pub reserve_part: u64,
 }
 
 impl Default for FjallOptions {
@@ -81,6 +79,7 @@ impl Default for FjallOptions {
             table_bytes: 16 * 1024 * 1024,
             reserve_bytes: 64 * 1024 * 1024,
             compaction_reserve_bytes: 256 * 1024 * 1024,
+            reserve_part: 8,
         }
     }
 }
@@ -100,6 +99,7 @@ struct Tree {
     keyspace: Keyspace,
     strategy: Arc<Leveled>,
     path: PathBuf,
+    reserve_part: u64,
 }
 
 impl FjallEngine {
@@ -113,12 +113,7 @@ impl FjallEngine {
         let for_thread = tree.clone();
         let compactor = Compactor::start(move || for_thread.compact_once(reserve))?;
         compactor.signal();
-        Ok(FjallEngine {
-            compactor,
-            tree,
-            ingesting: Mutex::new(()),
-            reserve_bytes: options.reserve_bytes,
-        })
+        Ok(FjallEngine { compactor, tree, ingesting: Mutex::new(()), reserve_bytes: options.reserve_bytes })
     }
 
     /// Tables in the first level, each of which a read may have to ask.
@@ -173,27 +168,18 @@ impl Tree {
                 .compaction_strategy(Arc::clone(&strategy) as _)
                 .manual_journal_persist(true)
         })?;
-        Ok(Tree {
-            database,
-            keyspace,
-            strategy,
-            path: path.to_path_buf(),
-        })
+        let reserve_part = options.reserve_part.max(1);
+        Ok(Tree { database, keyspace, strategy, path: path.to_path_buf(), reserve_part })
     }
 
-    /// Bytes the file system still offers.
-    fn free_bytes(&self) -> Result<u64, EngineError> {
-        let stat = rustix::fs::statvfs(&self.path)
-            .map_err(|e| EngineError::Io(format!("statvfs: {e}")))?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-    }
-
+    /// Whether the file system still offers `reserve` bytes.
     fn check_free(&self, reserve: u64) -> Result<(), EngineError> {
-        let free = self.free_bytes()?;
+        let stat = rustix::fs::statvfs(&self.path).map_err(|e| EngineError::Io(format!("statvfs: {e}")))?;
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        let total = stat.f_blocks.saturating_mul(stat.f_frsize);
+        let reserve = reserve.min(total / self.reserve_part);
         if free < reserve {
-            return Err(EngineError::Full(format!(
-                "{free} bytes free, {reserve} are kept in reserve"
-            )));
+            return Err(EngineError::Full(format!("{free} bytes free, {reserve} are kept in reserve")));
         }
         Ok(())
     }
@@ -202,23 +188,14 @@ impl Tree {
         self.check_free(reserve)?;
         contained(|| {
             let before = self.keyspace.tree.current_version().id();
-            let watermark = self
-                .database
-                .supervisor
-                .snapshot_tracker
-                .get_seqno_safe_to_gc();
-            self.keyspace
-                .tree
-                .compact(Arc::clone(&self.strategy) as _, watermark)?;
+            let watermark = self.database.supervisor.snapshot_tracker.get_seqno_safe_to_gc();
+            self.keyspace.tree.compact(Arc::clone(&self.strategy) as _, watermark)?;
             let moved = self.keyspace.tree.current_version().id() != before;
             Ok(if moved { Round::Progress } else { Round::Idle })
         })
     }
 
-    fn ingest(
-        &self,
-        changes: &mut dyn Iterator<Item = Change>,
-    ) -> Result<Result<(), EngineError>, fjall::Error> {
+    fn ingest(&self, changes: &mut dyn Iterator<Item = Change>) -> Result<Result<(), EngineError>, fjall::Error> {
         let mut ingestion = self.keyspace.start_ingestion()?;
         let mut last: Option<Bytes> = None;
         for (key, value) in changes {
@@ -241,13 +218,7 @@ impl Tree {
 
 impl View for FjallEngine {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        contained(|| {
-            Ok(self
-                .tree
-                .keyspace
-                .get(key)?
-                .map(|value| Bytes::copy_from_slice(&value)))
-        })
+        contained(|| Ok(self.tree.keyspace.get(key)?.map(|value| copied(&value))))
     }
 
     fn scan(
@@ -290,10 +261,7 @@ impl Engine for FjallEngine {
 
     fn snapshot(&self) -> Result<Box<dyn View + Send + Sync>, EngineError> {
         let snapshot = contained(|| Ok(self.tree.database.snapshot()))?;
-        Ok(Box::new(FjallSnapshot {
-            snapshot,
-            keyspace: self.tree.keyspace.clone(),
-        }))
+        Ok(Box::new(FjallSnapshot { snapshot, keyspace: self.tree.keyspace.clone() }))
     }
 
     fn approximate_bytes(&self, start: &[u8], end: &[u8]) -> u64 {
@@ -333,12 +301,7 @@ struct FjallSnapshot {
 
 impl View for FjallSnapshot {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        contained(|| {
-            Ok(self
-                .snapshot
-                .get(&self.keyspace, key)?
-                .map(|value| Bytes::copy_from_slice(&value)))
-        })
+        contained(|| Ok(self.snapshot.get(&self.keyspace, key)?.map(|value| copied(&value))))
     }
 
     fn scan(
@@ -350,10 +313,7 @@ impl View for FjallSnapshot {
         if start >= end {
             return Ok(());
         }
-        visit_all(
-            || Ok(self.snapshot.range(&self.keyspace, start..end)),
-            visit,
-        )
+        visit_all(|| Ok(self.snapshot.range(&self.keyspace, start..end)), visit)
     }
 
     fn scan_reverse(
@@ -365,10 +325,7 @@ impl View for FjallSnapshot {
         if start >= end {
             return Ok(());
         }
-        visit_all(
-            || Ok(self.snapshot.range(&self.keyspace, start..end).rev()),
-            visit,
-        )
+        visit_all(|| Ok(self.snapshot.range(&self.keyspace, start..end).rev()), visit)
     }
 }
 
@@ -379,7 +336,7 @@ fn visit_all<I: Iterator<Item = Guard>>(
 ) -> Result<(), EngineError> {
     let mut pairs = contained(open)?;
     while let Some((key, value)) = contained(|| pairs.next().map(Guard::into_inner).transpose())? {
-        if visit(&key, &Bytes::copy_from_slice(&value)).is_break() {
+        if visit(&key, &copied(&value)).is_break() {
             break;
         }
     }
@@ -390,9 +347,7 @@ fn visit_all<I: Iterator<Item = Guard>>(
 fn contained<T>(f: impl FnOnce() -> Result<T, fjall::Error>) -> Result<T, EngineError> {
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(result) => result.map_err(translate),
-        Err(_) => Err(EngineError::Damaged(
-            "the engine failed an internal check; see the log for where".into(),
-        )),
+        Err(_) => Err(EngineError::Damaged("the engine failed an internal check; see the log for where".into())),
     }
 }
 
@@ -401,9 +356,7 @@ fn translate(error: fjall::Error) -> EngineError {
     match error {
         Error::Io(e) | Error::Storage(LsmError::Io(e)) => translate_io(&e),
         Error::Locked => EngineError::Io("another process uses this data directory".into()),
-        Error::Poisoned => {
-            EngineError::Io("an earlier write failed; the engine must be reopened".into())
-        }
+        Error::Poisoned => EngineError::Io("an earlier write failed; the engine must be reopened".into()),
         Error::KeyspaceDeleted => EngineError::Io("the engine is closed".into()),
         // What remains says that bytes were not what was written: checksums, tags, headers, versions, missing files.
         other => EngineError::Damaged(other.to_string()),
@@ -414,9 +367,7 @@ fn translate_io(error: &std::io::Error) -> EngineError {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => EngineError::Full(error.to_string()),
-        ErrorKind::UnexpectedEof | ErrorKind::InvalidData => {
-            EngineError::Damaged(error.to_string())
-        }
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidData => EngineError::Damaged(error.to_string()),
         _ => EngineError::Io(error.to_string()),
     }
 }

@@ -168,10 +168,7 @@ impl Engine for MemEngine {
         if changes.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
             return Err(EngineError::Damaged("ingestion is not sorted".into()));
         }
-        if changes
-            .iter()
-            .any(|(key, _)| key.len() > MAX_ENGINE_KEY_BYTES)
-        {
+        if changes.iter().any(|(key, _)| key.len() > MAX_ENGINE_KEY_BYTES) {
             return Err(EngineError::Damaged("a key is too long".into()));
         }
         let mut contents = self.contents.write();
@@ -201,9 +198,7 @@ impl Engine for MemEngine {
         let Some(range) = bounds(start, end) else {
             return 0;
         };
-        map.range::<[u8], _>(range)
-            .map(|(k, v)| (k.len() + v.len()) as u64)
-            .sum()
+        map.range::<[u8], _>(range).map(|(k, v)| (k.len() + v.len()) as u64).sum()
     }
 
     fn compact(&self) {}

@@ -15,6 +15,7 @@ mod fjall;
 mod mem;
 #[cfg(test)]
 mod tests;
+pub(crate) mod value;
 
 pub use fjall::{FjallEngine, FjallOptions};
 pub use mem::{Fault, MemEngine};

@@ -5,11 +5,11 @@
 //! reader can fill a key that is being flushed, and the flush sets or removes those keys here before it takes the frozen
 //! table away. So no lock covers the cache and a table together.
 
+use super::table::Probe;
 use bytes::Bytes;
 use quick_cache::sync::Cache as QuickCache;
 use quick_cache::{Equivalent, OptionsBuilder, Weighter};
 use std::hash::{BuildHasher, Hash, Hasher};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Memory of an entry beyond the bytes of its key and value.
 const ENTRY_OVERHEAD_BYTES: usize = 144;
@@ -66,6 +66,11 @@ impl Equivalent<CacheKey> for Lookup<'_> {
     }
 }
 
+/// Spreads equal keys of different owners.
+fn mix(owner: Owner, hash: u64) -> u64 {
+    hash ^ owner.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 /// Keys carry their hash.
 #[derive(Clone, Default)]
 struct Carried;
@@ -84,7 +89,8 @@ impl Hasher for CarriedHasher {
         self.0
     }
     fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh3_64_with_seed(bytes, self.0);
+        // Keys write one number only; anything else still has to give a hash.
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
     }
     fn write_u64(&mut self, hash: u64) {
         self.0 = hash;
@@ -104,12 +110,11 @@ impl Weighter<CacheKey, Bytes> for ByBytes {
 pub(crate) struct Cache {
     map: QuickCache<CacheKey, Bytes, ByBytes, Carried>,
     largest: u64,
-    seed: u64,
 }
 
 impl Cache {
-    /// A cache of `capacity` bytes. `seed` keeps clients from choosing keys that collide.
-    pub(crate) fn new(capacity: u64, seed: u64) -> Cache {
+    /// A cache of `capacity` bytes.
+    pub(crate) fn new(capacity: u64) -> Cache {
         let items = (capacity / EXPECTED_ENTRY_BYTES) as usize;
         let options = OptionsBuilder::new()
             .shards(LOCKS)
@@ -118,47 +123,24 @@ impl Cache {
             .build()
             .expect("both required options are set above");
         let map = QuickCache::with_options(options, ByBytes, Carried, Default::default());
-        Cache {
-            map,
-            largest: capacity / LARGEST_PART,
-            seed,
+        Cache { map, largest: capacity / LARGEST_PART }
+    }
+
+    pub(crate) fn get(&self, owner: Owner, probe: Probe<'_>) -> Option<Bytes> {
+        self.map.get(&Lookup { hash: mix(owner, probe.hash), owner, bytes: probe.bytes })
+    }
+
+    /// Sets the value of a key, or forgets it when it is too large to keep.
+    pub(crate) fn set(&self, owner: Owner, probe: Probe<'_>, value: Bytes) {
+        if (probe.bytes.len() + value.len()) as u64 > self.largest {
+            return self.remove(owner, probe);
         }
+        let hash = mix(owner, probe.hash);
+        self.map.insert(CacheKey { hash, owner, bytes: probe.bytes.into() }, value);
     }
 
-    fn hash(&self, owner: Owner, key: &[u8]) -> u64 {
-        xxh3_64_with_seed(key, self.seed ^ owner.0)
-    }
-
-    pub(crate) fn get(&self, owner: Owner, key: &[u8]) -> Option<Bytes> {
-        self.map.get(&Lookup {
-            hash: self.hash(owner, key),
-            owner,
-            bytes: key,
-        })
-    }
-
-    /// Sets the value of `key`, or forgets it when it is too large to keep.
-    pub(crate) fn set(&self, owner: Owner, key: &[u8], value: Bytes) {
-        if (key.len() + value.len()) as u64 > self.largest {
-            return self.remove(owner, key);
-        }
-        let hash = self.hash(owner, key);
-        self.map.insert(
-            CacheKey {
-                hash,
-                owner,
-                bytes: key.into(),
-            },
-            value,
-        );
-    }
-
-    pub(crate) fn remove(&self, owner: Owner, key: &[u8]) {
-        self.map.remove(&Lookup {
-            hash: self.hash(owner, key),
-            owner,
-            bytes: key,
-        });
+    pub(crate) fn remove(&self, owner: Owner, probe: Probe<'_>) {
+        self.map.remove(&Lookup { hash: mix(owner, probe.hash), owner, bytes: probe.bytes });
     }
 
     /// Bytes of memory, overhead included.

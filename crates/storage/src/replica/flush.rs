@@ -40,25 +40,15 @@ impl Store {
     pub fn flush(&self) -> Result<FlushReport, EngineError> {
         let shared = &self.inner.shared;
         let _exclusive = shared.maintenance.lock();
-        let portions: Vec<Portion> = self
-            .replicas()
-            .into_iter()
-            .filter_map(Portion::take)
-            .collect();
+        let portions: Vec<Portion> = self.replicas().into_iter().filter_map(Portion::take).collect();
         if portions.is_empty() {
             return Ok(FlushReport::default());
         }
-        let mut report = FlushReport {
-            replicas: portions.len(),
-            ..FlushReport::default()
-        };
-        let mut changes = portions
-            .iter()
-            .flat_map(Portion::changes)
-            .inspect(|(key, value)| {
-                report.keys += 1;
-                report.bytes += (key.len() + value.as_ref().map_or(0, Bytes::len)) as u64;
-            });
+        let mut report = FlushReport { replicas: portions.len(), ..FlushReport::default() };
+        let mut changes = portions.iter().flat_map(Portion::changes).inspect(|(key, value)| {
+            report.keys += 1;
+            report.bytes += (key.len() + value.as_ref().map_or(0, Bytes::len)) as u64;
+        });
         shared.engine.ingest(&mut changes)?;
         drop(changes);
         report.keys -= portions.len();
@@ -76,9 +66,7 @@ impl Portion {
         let mut state = replica.state.write();
         let active = state.active.memory();
         let all_frozen = state.freeze();
-        replica
-            .shared
-            .move_to_frozen(active - state.active.memory());
+        replica.shared.move_to_frozen(active - state.active.memory());
         let applied = match state.frozen.last() {
             Some(newest) if !all_frozen => newest.applied.clone(),
             _ => state.applied.clone(),
@@ -88,13 +76,7 @@ impl Portion {
         }
         let (incarnation, owner, tables) = (state.incarnation, state.owner, state.frozen.clone());
         drop(state);
-        Some(Portion {
-            replica,
-            incarnation,
-            owner,
-            tables,
-            applied,
-        })
+        Some(Portion { replica, incarnation, owner, tables, applied })
     }
 
     fn layers(&self) -> Layers<'_> {
@@ -108,27 +90,21 @@ impl Portion {
     /// The replica's record and its data, in the order of the engine.
     fn changes(&self) -> impl Iterator<Item = Change> {
         let shard = self.replica.shard;
-        let record = (
-            Bytes::copy_from_slice(&record_key(shard)),
-            Some(encode_record(self.incarnation, &self.applied)),
-        );
+        let record = (Bytes::copy_from_slice(&record_key(shard)), Some(encode_record(self.incarnation, &self.applied)));
         let prefix = prefix(shard, self.incarnation);
-        let data = self
-            .layers()
-            .map(move |(key, slot)| (join_owned(prefix, key.as_bytes()), slot.value.clone()));
+        let data = self.layers().map(move |(key, slot)| (join_owned(prefix, key), slot.value.clone()));
         std::iter::once(record).chain(data)
     }
 
     /// Tells the cache what the engine now holds: values that were read while in memory stay, all others are forgotten.
     /// The tables still hide these keys from readers, so nobody can put an older value back.
     fn update_cache(&self) {
-        let cache = &self.replica.shared.cache;
+        let shared = &self.replica.shared;
         for (key, slot) in self.layers() {
+            let probe = shared.probe(key);
             match &slot.value {
-                Some(value) if slot.is_hot() => {
-                    cache.set(self.owner, key.as_bytes(), value.clone())
-                }
-                _ => cache.remove(self.owner, key.as_bytes()),
+                Some(value) if slot.is_hot() => shared.cache.set(self.owner, probe, value.clone()),
+                _ => shared.cache.remove(self.owner, probe),
             }
         }
     }
@@ -140,9 +116,7 @@ impl Portion {
         let released: Vec<Arc<Frozen>> = state.frozen.drain(..self.tables.len()).collect();
         state.flushed = self.applied;
         drop(state);
-        self.replica
-            .shared
-            .forget_frozen(released.iter().map(|f| f.table.memory()).sum());
+        self.replica.shared.forget_frozen(released.iter().map(|f| f.table.memory()).sum());
         // The tables are freed here, outside the lock: a large one takes milliseconds.
         drop((released, self.tables));
     }

@@ -25,9 +25,7 @@ pub(super) struct Garbage {
 
 impl Garbage {
     pub(super) fn add(&mut self, prefix: Prefix) {
-        self.from
-            .entry(prefix)
-            .or_insert_with(|| Bytes::copy_from_slice(&prefix));
+        self.from.entry(prefix).or_insert_with(|| Bytes::copy_from_slice(&prefix));
     }
 }
 
@@ -40,46 +38,30 @@ impl Store {
     pub fn collect_garbage(&self, max_keys: usize) -> Result<GarbageReport, EngineError> {
         let shared = &self.inner.shared;
         let _exclusive = shared.maintenance.lock();
-        let Some((prefix, from)) = shared
-            .garbage
-            .lock()
-            .from
-            .first_key_value()
-            .map(|(p, f)| (*p, f.clone()))
-        else {
+        let Some((prefix, from)) = shared.garbage.lock().from.first_key_value().map(|(p, f)| (*p, f.clone())) else {
             return Ok(GarbageReport::default());
         };
         let mut keys: Vec<Bytes> = Vec::new();
         // One more than wanted tells whether that was all, and where to go on.
         let mut next = None;
-        shared
-            .engine
-            .scan(&from, &prefix_end(prefix), &mut |key, _| {
-                debug_assert!(
-                    key.len() >= PREFIX_BYTES,
-                    "the range holds only keys with the prefix"
-                );
-                if keys.len() == max_keys.max(1) {
-                    next = Some(Bytes::copy_from_slice(key));
-                    return ControlFlow::Break(());
-                }
-                keys.push(Bytes::copy_from_slice(key));
-                ControlFlow::Continue(())
-            })?;
+        shared.engine.scan(&from, &prefix_end(prefix), &mut |key, _| {
+            debug_assert!(key.len() >= PREFIX_BYTES, "the range holds only keys with the prefix");
+            if keys.len() == max_keys.max(1) {
+                next = Some(Bytes::copy_from_slice(key));
+                return ControlFlow::Break(());
+            }
+            keys.push(Bytes::copy_from_slice(key));
+            ControlFlow::Continue(())
+        })?;
         let removed = keys.len();
         if removed > 0 {
-            shared
-                .engine
-                .ingest(&mut keys.into_iter().map(|key| -> Change { (key, None) }))?;
+            shared.engine.ingest(&mut keys.into_iter().map(|key| -> Change { (key, None) }))?;
         }
         let mut garbage = shared.garbage.lock();
         match next {
             Some(next) => garbage.from.insert(prefix, next),
             None => garbage.from.remove(&prefix),
         };
-        Ok(GarbageReport {
-            removed,
-            more: !garbage.from.is_empty(),
-        })
+        Ok(GarbageReport { removed, more: !garbage.from.is_empty() })
     }
 }

@@ -75,9 +75,7 @@ impl Install {
                 return Err(EngineError::Damaged("a snapshot is not sorted".into()));
             }
             if key.len() > MAX_KEY_BYTES {
-                return Err(EngineError::Damaged(
-                    "a snapshot holds a key that is too long".into(),
-                ));
+                return Err(EngineError::Damaged("a snapshot holds a key that is too long".into()));
             }
             if self.pending_bytes >= INGEST_BYTES {
                 self.ingest_pending()?;
@@ -126,9 +124,7 @@ impl Install {
 
     fn changes(&self) -> impl Iterator<Item = Change> {
         let prefix = prefix(self.replica.shard, self.incarnation);
-        self.pending
-            .iter()
-            .map(move |(key, value)| (join_owned(prefix, key), Some(value.clone())))
+        self.pending.iter().map(move |(key, value)| (join_owned(prefix, key), Some(value.clone())))
     }
 
     fn ingest_pending(&mut self) -> Result<(), EngineError> {
@@ -142,9 +138,7 @@ impl Install {
 impl Drop for Install {
     fn drop(&mut self) {
         if self.state == Progress::Receiving {
-            self.replica
-                .shared
-                .add_garbage(self.replica.shard, self.incarnation);
+            self.replica.shared.add_garbage(self.replica.shard, self.incarnation);
         }
     }
 }

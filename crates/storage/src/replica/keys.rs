@@ -123,22 +123,11 @@ pub(crate) fn decode_record(bytes: Bytes) -> Result<Record, EngineError> {
         let (index, term, stamp_ms) = (r.u64()?, r.u64()?, r.u64()?);
         let membership = Bytes::copy_from_slice(&r.bytes()?);
         r.finish()?;
-        Ok(Record {
-            incarnation,
-            applied: Applied {
-                index,
-                term,
-                stamp_ms,
-                membership,
-            },
-        })
+        Ok(Record { incarnation, applied: Applied { index, term, stamp_ms, membership } })
     };
-    let record = read(Reader::new(bytes))
-        .map_err(|e| EngineError::Damaged(format!("record of a replica: {e}")))?;
+    let record = read(Reader::new(bytes)).map_err(|e| EngineError::Damaged(format!("record of a replica: {e}")))?;
     if record.incarnation < FIRST_INCARNATION {
-        return Err(EngineError::Damaged(
-            "record of a replica names no incarnation".into(),
-        ));
+        return Err(EngineError::Damaged("record of a replica names no incarnation".into()));
     }
     Ok(record)
 }
@@ -149,30 +138,13 @@ mod tests {
 
     #[test]
     fn record_bytes_are_stable() {
-        let applied = Applied {
-            index: 2,
-            term: 3,
-            stamp_ms: 4,
-            membership: Bytes::from_static(b"m"),
-        };
+        let applied = Applied { index: 2, term: 3, stamp_ms: 4, membership: Bytes::from_static(b"m") };
         let encoded = encode_record(1, &applied);
-        let golden = [
-            1, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0,
-            1, b'm',
-        ];
+        let golden = [1, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1, b'm'];
         assert_eq!(encoded.as_ref(), golden);
-        assert_eq!(
-            decode_record(encoded).unwrap(),
-            Record {
-                incarnation: 1,
-                applied
-            }
-        );
+        assert_eq!(decode_record(encoded).unwrap(), Record { incarnation: 1, applied });
         for n in 0..golden.len() {
-            assert!(matches!(
-                decode_record(Bytes::copy_from_slice(&golden[..n])),
-                Err(EngineError::Damaged(_))
-            ));
+            assert!(matches!(decode_record(Bytes::copy_from_slice(&golden[..n])), Err(EngineError::Damaged(_))));
         }
     }
 

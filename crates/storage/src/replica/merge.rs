@@ -1,7 +1,7 @@
 //! One ordered walk over the layers of a replica: tables in memory, newest first, and the engine below them.
 
 use super::keys::{PREFIX_BYTES, Prefix, join, prefix_end};
-use super::table::{Slot, Table, TableKey};
+use super::table::{Slot, Table};
 use crate::{EngineError, View};
 use bytes::Bytes;
 use std::cmp::Ordering;
@@ -33,10 +33,7 @@ pub(crate) struct Span<'k> {
 
 impl Span<'_> {
     /// Every key.
-    pub(crate) const ALL: Span<'static> = Span {
-        start: &[],
-        end: None,
-    };
+    pub(crate) const ALL: Span<'static> = Span { start: &[], end: None };
 
     pub(crate) fn is_empty(&self) -> bool {
         self.end.is_some_and(|end| self.start >= end)
@@ -46,7 +43,7 @@ impl Span<'_> {
 /// A visitor of pairs that may stop the walk.
 pub(crate) type Visit<'v> = &'v mut dyn FnMut(&[u8], &Bytes) -> ControlFlow<()>;
 
-type Walk<'a> = Box<dyn Iterator<Item = (&'a TableKey, &'a Slot)> + 'a>;
+type Walk<'a> = Box<dyn Iterator<Item = (&'a [u8], &'a Slot)> + 'a>;
 
 /// The entries of several tables as one ordered run: of entries with equal keys only that of the newest table appears.
 pub(crate) struct Layers<'a> {
@@ -57,11 +54,7 @@ pub(crate) struct Layers<'a> {
 
 impl<'a> Layers<'a> {
     /// The part of `tables`, which come newest first, that lies in `span`.
-    pub(crate) fn new(
-        tables: impl Iterator<Item = &'a Table>,
-        span: Span<'_>,
-        direction: Direction,
-    ) -> Layers<'a> {
+    pub(crate) fn new(tables: impl Iterator<Item = &'a Table>, span: Span<'_>, direction: Direction) -> Layers<'a> {
         let walk = |table: &'a Table| -> Walk<'a> {
             let range = table.range(span);
             match direction {
@@ -70,24 +63,19 @@ impl<'a> Layers<'a> {
             }
         };
         // An empty table has nothing to say, and most walks meet one.
-        let walks = tables
-            .filter(|t| !t.is_empty())
-            .map(|t| walk(t).peekable())
-            .collect();
+        let walks = tables.filter(|t| !t.is_empty()).map(|t| walk(t).peekable()).collect();
         Layers { walks, direction }
     }
 }
 
 impl<'a> Iterator for Layers<'a> {
-    type Item = (&'a TableKey, &'a Slot);
+    type Item = (&'a [u8], &'a Slot);
 
-    fn next(&mut self) -> Option<(&'a TableKey, &'a Slot)> {
-        let mut first: Option<(usize, &'a TableKey)> = None;
+    fn next(&mut self) -> Option<(&'a [u8], &'a Slot)> {
+        let mut first: Option<(usize, &'a [u8])> = None;
         for (i, walk) in self.walks.iter_mut().enumerate() {
             if let Some((key, _)) = walk.peek()
-                && first.is_none_or(|(_, best)| {
-                    self.direction.order((*key).cmp(best)) == Ordering::Less
-                })
+                && first.is_none_or(|(_, best)| self.direction.order((*key).cmp(best)) == Ordering::Less)
             {
                 first = Some((i, key));
             }
@@ -122,9 +110,7 @@ pub(crate) fn scan_merged<'a>(
         flow
     };
     let from = join(prefix, span.start);
-    let to = span
-        .end
-        .map_or_else(|| join(prefix_end(prefix), &[]), |end| join(prefix, end));
+    let to = span.end.map_or_else(|| join(prefix_end(prefix), &[]), |end| join(prefix, end));
     match direction {
         Direction::Ascending => engine.scan(&from, &to, &mut from_engine)?,
         Direction::Descending => engine.scan_reverse(&from, &to, &mut from_engine)?,
@@ -134,7 +120,7 @@ pub(crate) fn scan_merged<'a>(
     }
     for (key, slot) in layers {
         if let Some(value) = &slot.value
-            && visit(key.as_bytes(), value).is_break()
+            && visit(key, value).is_break()
         {
             break;
         }
@@ -151,12 +137,12 @@ fn merge_step(
     visit: Visit<'_>,
 ) -> ControlFlow<()> {
     while let Some((above, slot)) = layers.peek() {
-        let order = direction.order(above.as_bytes().cmp(key));
+        let order = direction.order((*above).cmp(key));
         if order == Ordering::Greater {
             break;
         }
         if let Some(value) = &slot.value {
-            visit(above.as_bytes(), value)?;
+            visit(above, value)?;
         }
         layers.next();
         if order == Ordering::Equal {

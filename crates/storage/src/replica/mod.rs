@@ -110,18 +110,13 @@ impl State {
             return false;
         }
         let table = std::mem::take(&mut self.active);
-        self.frozen.push(Arc::new(Frozen {
-            table,
-            applied: self.applied.clone(),
-        }));
+        self.frozen.push(Arc::new(Frozen { table, applied: self.applied.clone() }));
         true
     }
 
     fn check(&self) -> Result<(), EngineError> {
         if self.removed {
-            return Err(EngineError::Io(
-                "the replica was removed from this node".into(),
-            ));
+            return Err(EngineError::Io("the replica was removed from this node".into()));
         }
         Ok(())
     }
@@ -154,11 +149,7 @@ impl Replica {
             let memory: usize = state.tables().map(Table::memory).sum();
             (memory as u64, self.prefix(&state))
         };
-        memory
-            + self
-                .shared
-                .engine
-                .approximate_bytes(&prefix, &prefix_end(prefix))
+        memory + self.shared.engine.approximate_bytes(&prefix, &prefix_end(prefix))
     }
 
     fn prefix(&self, state: &State) -> Prefix {

@@ -2,7 +2,7 @@
 
 use super::keys::{Applied, join};
 use super::merge::{Direction, Span, Visit, scan_merged};
-use super::table::{Probe, Slot};
+use super::table::Probe;
 use super::{Replica, State};
 use crate::{EngineError, View};
 use bytes::Bytes;
@@ -20,10 +20,7 @@ impl Replica {
     /// The state as applied so far.
     #[must_use]
     pub fn read(&self) -> ReadGuard<'_> {
-        ReadGuard {
-            replica: self,
-            state: self.state.read(),
-        }
+        ReadGuard { replica: self, state: self.state.read() }
     }
 }
 
@@ -34,29 +31,17 @@ impl ReadGuard<'_> {
         &self.state.applied
     }
 
-    fn in_memory(&self, key: &[u8]) -> Option<&Slot> {
-        let probe = Probe::new(key);
-        self.state.tables().find_map(|table| table.get(&probe))
-    }
-
     /// The value in the engine, kept in the cache for the next reader. See `cache` for why this is coherent.
-    fn fetch(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+    fn fetch(&self, probe: Probe<'_>) -> Result<Option<Bytes>, EngineError> {
         let shared = &self.replica.shared;
-        let value = shared
-            .engine
-            .get(&join(self.replica.prefix(&self.state), key))?;
+        let value = shared.engine.get(&join(self.replica.prefix(&self.state), probe.bytes))?;
         if let Some(value) = &value {
-            shared.cache.set(self.state.owner, key, value.clone());
+            shared.cache.set(self.state.owner, probe, value.clone());
         }
         Ok(value)
     }
 
-    fn scan_in(
-        &self,
-        span: Span<'_>,
-        direction: Direction,
-        visit: Visit<'_>,
-    ) -> Result<(), EngineError> {
+    fn scan_in(&self, span: Span<'_>, direction: Direction, visit: Visit<'_>) -> Result<(), EngineError> {
         self.state.check()?;
         let engine = self.replica.shared.engine.as_ref();
         let prefix = self.replica.prefix(&self.state);
@@ -66,36 +51,23 @@ impl ReadGuard<'_> {
 
 impl View for ReadGuard<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        if let Some(slot) = self.in_memory(key) {
+        let probe = self.replica.shared.probe(key);
+        if let Some(slot) = self.state.tables().find_map(|table| table.get(probe)) {
             slot.touch();
             return Ok(slot.value.clone());
         }
-        if let Some(value) = self.replica.shared.cache.get(self.state.owner, key) {
+        if let Some(value) = self.replica.shared.cache.get(self.state.owner, probe) {
             return Ok(Some(value));
         }
         self.state.check()?;
-        self.fetch(key)
+        self.fetch(probe)
     }
 
     fn scan(&self, start: &[u8], end: &[u8], visit: Visit<'_>) -> Result<(), EngineError> {
-        self.scan_in(
-            Span {
-                start,
-                end: Some(end),
-            },
-            Direction::Ascending,
-            visit,
-        )
+        self.scan_in(Span { start, end: Some(end) }, Direction::Ascending, visit)
     }
 
     fn scan_reverse(&self, start: &[u8], end: &[u8], visit: Visit<'_>) -> Result<(), EngineError> {
-        self.scan_in(
-            Span {
-                start,
-                end: Some(end),
-            },
-            Direction::Descending,
-            visit,
-        )
+        self.scan_in(Span { start, end: Some(end) }, Direction::Descending, visit)
     }
 }

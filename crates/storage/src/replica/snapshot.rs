@@ -43,17 +43,9 @@ impl Replica {
         self.shared.move_to_frozen(active - state.active.memory());
         let mut tables = state.frozen.clone();
         if !all_frozen {
-            tables.push(Arc::new(Frozen {
-                table: state.active.clone(),
-                applied: state.applied.clone(),
-            }));
+            tables.push(Arc::new(Frozen { table: state.active.clone(), applied: state.applied.clone() }));
         }
-        Ok(ReplicaSnapshot {
-            applied: state.applied.clone(),
-            tables,
-            engine,
-            prefix: self.prefix(&state),
-        })
+        Ok(ReplicaSnapshot { applied: state.applied.clone(), tables, engine, prefix: self.prefix(&state) })
     }
 }
 
@@ -70,10 +62,7 @@ impl ReplicaSnapshot {
     /// # Errors
     /// When the engine cannot be read.
     pub fn chunk(&self, after: Option<&[u8]>, max_bytes: usize) -> Result<Chunk, EngineError> {
-        let mut chunk = Chunk {
-            pairs: Vec::new(),
-            last: true,
-        };
+        let mut chunk = Chunk { pairs: Vec::new(), last: true };
         let mut bytes = 0usize;
         self.walk(after, &mut |key, value| {
             let size = key.len() + value.len();
@@ -82,9 +71,7 @@ impl ReplicaSnapshot {
                 return ControlFlow::Break(());
             }
             bytes += size;
-            chunk
-                .pairs
-                .push((Bytes::copy_from_slice(key), value.clone()));
+            chunk.pairs.push((Bytes::copy_from_slice(key), value.clone()));
             ControlFlow::Continue(())
         })?;
         Ok(chunk)
@@ -114,17 +101,7 @@ impl ReplicaSnapshot {
         // The least key greater than `after` is `after` and a zero byte.
         let start: Vec<u8> = after.map_or_else(Vec::new, |key| [key, &[0]].concat());
         let tables = self.tables.iter().rev().map(|f| &f.table);
-        let span = Span {
-            start: &start,
-            end: None,
-        };
-        scan_merged(
-            tables,
-            self.engine.as_ref(),
-            self.prefix,
-            span,
-            Direction::Ascending,
-            visit,
-        )
+        let span = Span { start: &start, end: None };
+        scan_merged(tables, self.engine.as_ref(), self.prefix, span, Direction::Ascending, visit)
     }
 }

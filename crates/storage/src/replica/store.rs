@@ -3,9 +3,10 @@
 use super::cache::{Cache, Owner};
 use super::garbage::Garbage;
 use super::keys::{
-    Applied, FIRST_INCARNATION, Record, decode_record, encode_record, is_valid_shard, local_key,
-    prefix, prefix_end, record_key, split,
+    Applied, FIRST_INCARNATION, Record, decode_record, encode_record, is_valid_shard, local_key, prefix, prefix_end,
+    record_key, split,
 };
+use super::table::Probe;
 use super::{Replica, State};
 use crate::EngineError;
 use crate::engine::{Change, Engine};
@@ -24,17 +25,13 @@ pub struct StoreOptions {
     pub cache_bytes: u64,
     /// Bytes of active tables, for all replicas together, at which `Store::needs_flush` says so.
     pub flush_bytes: u64,
-    /// Seed of the cache's hash function. Give each process its own, so that clients cannot choose keys that collide.
+    /// Seed of the hash function of tables and cache. Give each process its own, so that clients cannot choose keys that collide.
     pub hash_seed: u64,
 }
 
 impl Default for StoreOptions {
     fn default() -> StoreOptions {
-        StoreOptions {
-            cache_bytes: 32 * 1024 * 1024,
-            flush_bytes: 16 * 1024 * 1024,
-            hash_seed: 0,
-        }
+        StoreOptions { cache_bytes: 32 * 1024 * 1024, flush_bytes: 16 * 1024 * 1024, hash_seed: 0 }
     }
 }
 
@@ -65,6 +62,7 @@ pub(super) struct Inner {
 pub(super) struct Shared {
     pub(super) engine: Arc<dyn Engine>,
     pub(super) cache: Cache,
+    hash_seed: u64,
     /// Held while records of replicas are written, so that what is in memory and what is in the engine change in step.
     pub(super) maintenance: Mutex<()>,
     pub(super) garbage: Mutex<Garbage>,
@@ -84,7 +82,8 @@ impl Store {
         let found = survey(engine.as_ref())?;
         let shared = Arc::new(Shared {
             engine,
-            cache: Cache::new(options.cache_bytes, options.hash_seed),
+            cache: Cache::new(options.cache_bytes),
+            hash_seed: options.hash_seed,
             maintenance: Mutex::new(()),
             garbage: Mutex::new(found.garbage),
             active_bytes: AtomicUsize::new(0),
@@ -93,24 +92,10 @@ impl Store {
             incarnations: Mutex::new(found.incarnations),
         });
         let replicas = found.records.into_iter().map(|(shard, record)| {
-            (
-                shard,
-                Replica::new(
-                    shard,
-                    record.incarnation,
-                    record.applied,
-                    Arc::clone(&shared),
-                ),
-            )
+            (shard, Replica::new(shard, record.incarnation, record.applied, Arc::clone(&shared)))
         });
         let replicas = RwLock::new(replicas.collect());
-        Ok(Store {
-            inner: Arc::new(Inner {
-                shared,
-                replicas,
-                flush_bytes: options.flush_bytes,
-            }),
-        })
+        Ok(Store { inner: Arc::new(Inner { shared, replicas, flush_bytes: options.flush_bytes }) })
     }
 
     /// All replicas, by shard.
@@ -129,14 +114,9 @@ impl Store {
     ///
     /// # Errors
     /// Of the engine; `Damaged` for the one shard number that is taken (`u32::MAX`).
-    pub fn create_replica(
-        &self,
-        shard: ShardId,
-        applied: Applied,
-    ) -> Result<Arc<Replica>, EngineError> {
+    pub fn create_replica(&self, shard: ShardId, applied: Applied) -> Result<Arc<Replica>, EngineError> {
         self.create_replicas(&[(shard, applied)])?;
-        self.replica(shard)
-            .ok_or_else(|| EngineError::Io("the replica was removed from this node".into()))
+        self.replica(shard).ok_or_else(|| EngineError::Io("the replica was removed from this node".into()))
     }
 
     /// Creates empty replicas, all of them durably with one ingestion. Existing ones stay as they are.
@@ -149,19 +129,11 @@ impl Store {
         let mut fresh = BTreeMap::new();
         for (shard, applied) in wanted {
             if !is_valid_shard(*shard) {
-                return Err(EngineError::Damaged(format!(
-                    "shard {shard} cannot have replicas"
-                )));
+                return Err(EngineError::Damaged(format!("shard {shard} cannot have replicas")));
             }
             if self.replica(*shard).is_none() && !fresh.contains_key(shard) {
                 let incarnation = shared.next_incarnation(*shard)?;
-                fresh.insert(
-                    *shard,
-                    Record {
-                        incarnation,
-                        applied: applied.clone(),
-                    },
-                );
+                fresh.insert(*shard, Record { incarnation, applied: applied.clone() });
             }
         }
         if fresh.is_empty() {
@@ -174,15 +146,7 @@ impl Store {
         shared.engine.ingest(&mut records)?;
         let mut replicas = self.inner.replicas.write();
         for (shard, record) in fresh {
-            replicas.insert(
-                shard,
-                Replica::new(
-                    shard,
-                    record.incarnation,
-                    record.applied,
-                    Arc::clone(shared),
-                ),
-            );
+            replicas.insert(shard, Replica::new(shard, record.incarnation, record.applied, Arc::clone(shared)));
         }
         Ok(())
     }
@@ -222,10 +186,7 @@ impl Store {
     /// # Errors
     /// Of the engine.
     pub fn put_local(&self, name: &str, value: Bytes) -> Result<(), EngineError> {
-        self.inner
-            .shared
-            .engine
-            .ingest(&mut std::iter::once((local_key(name), Some(value))))
+        self.inner.shared.engine.ingest(&mut std::iter::once((local_key(name), Some(value))))
     }
 
     /// Bytes of active tables: what the next flush will write, roughly. For limits.
@@ -251,6 +212,14 @@ impl Store {
         self.memory_bytes() >= self.inner.flush_bytes
     }
 
+    /// Whether tables, those on their way to the engine included, take twice the flush limit: then the caller stops
+    /// accepting writes until a flush has ended, which bounds the memory of the store.
+    #[must_use]
+    pub fn must_wait(&self) -> bool {
+        let memory = self.memory();
+        memory.active + memory.frozen >= self.inner.flush_bytes.saturating_mul(2)
+    }
+
     /// The engine below, for its own figures.
     #[must_use]
     pub fn engine(&self) -> &Arc<dyn Engine> {
@@ -259,22 +228,17 @@ impl Store {
 }
 
 impl Replica {
-    fn new(
-        shard: ShardId,
-        incarnation: u32,
-        applied: Applied,
-        shared: Arc<Shared>,
-    ) -> Arc<Replica> {
+    fn new(shard: ShardId, incarnation: u32, applied: Applied, shared: Arc<Shared>) -> Arc<Replica> {
         let state = State::new(incarnation, shared.next_owner(), applied);
-        Arc::new(Replica {
-            shard,
-            state: RwLock::new(state),
-            shared,
-        })
+        Arc::new(Replica { shard, state: RwLock::new(state), shared })
     }
 }
 
 impl Shared {
+    pub(super) fn probe<'k>(&self, key: &'k [u8]) -> Probe<'k> {
+        Probe::new(key, self.hash_seed)
+    }
+
     pub(super) fn next_owner(&self) -> Owner {
         Owner(self.owners.fetch_add(1, Relaxed))
     }
@@ -283,9 +247,9 @@ impl Shared {
     pub(super) fn next_incarnation(&self, shard: ShardId) -> Result<u32, EngineError> {
         let mut incarnations = self.incarnations.lock();
         let highest = incarnations.entry(shard).or_insert(FIRST_INCARNATION - 1);
-        *highest = highest.checked_add(1).ok_or_else(|| {
-            EngineError::Damaged(format!("{shard} has used all its incarnations"))
-        })?;
+        *highest = highest
+            .checked_add(1)
+            .ok_or_else(|| EngineError::Damaged(format!("{shard} has used all its incarnations")))?;
         Ok(*highest)
     }
 
@@ -325,8 +289,8 @@ fn survey(engine: &dyn Engine) -> Result<Found, EngineError> {
     let end = local_key("");
     let mut from = prefix(ShardId(0), 0);
     while let Some((key, value)) = first_pair(engine, &from, &end)? {
-        let (shard, incarnation) = split(&key)
-            .ok_or_else(|| EngineError::Damaged("a key without shard and incarnation".into()))?;
+        let (shard, incarnation) =
+            split(&key).ok_or_else(|| EngineError::Damaged("a key without shard and incarnation".into()))?;
         if incarnation < FIRST_INCARNATION {
             found.records.insert(shard, decode_record(value)?);
         } else {
@@ -340,20 +304,13 @@ fn survey(engine: &dyn Engine) -> Result<Found, EngineError> {
     }
     for (shard, record) in &found.records {
         // A live incarnation without data leaves no key behind.
-        let highest = found
-            .incarnations
-            .entry(*shard)
-            .or_insert(record.incarnation);
+        let highest = found.incarnations.entry(*shard).or_insert(record.incarnation);
         *highest = (*highest).max(record.incarnation);
     }
     Ok(found)
 }
 
-fn first_pair(
-    engine: &dyn Engine,
-    from: &[u8],
-    end: &[u8],
-) -> Result<Option<(Bytes, Bytes)>, EngineError> {
+fn first_pair(engine: &dyn Engine, from: &[u8], end: &[u8]) -> Result<Option<(Bytes, Bytes)>, EngineError> {
     let mut first = None;
     engine.scan(from, end, &mut |key, value| {
         first = Some((Bytes::copy_from_slice(key), value.clone()));

@@ -19,12 +19,7 @@ fn put(key: &str, value: &str) -> Op {
 }
 
 fn at(index: u64) -> Applied {
-    Applied {
-        index,
-        term: 1,
-        stamp_ms: index * 10,
-        membership: b("members"),
-    }
+    Applied { index, term: 1, stamp_ms: index * 10, membership: b("members") }
 }
 
 fn open(engine: &Arc<dyn Engine>) -> Store {
@@ -57,9 +52,7 @@ fn scanned_reverse(view: &dyn View, start: &[u8], end: &[u8]) -> Vec<(Bytes, Byt
 
 /// Everything a replica shows.
 fn contents(replica: &Replica) -> Pairs {
-    scanned(&replica.read(), b"", &[0xff; 8])
-        .into_iter()
-        .collect()
+    scanned(&replica.read(), b"", &[0xff; 8]).into_iter().collect()
 }
 
 /// Everything a snapshot holds, read in chunks.
@@ -69,10 +62,7 @@ fn drained(snapshot: &ReplicaSnapshot, max_bytes: usize) -> Pairs {
     loop {
         let chunk = snapshot.chunk(after.as_deref(), max_bytes).unwrap();
         for (key, value) in chunk.pairs {
-            assert!(
-                after.as_ref().is_none_or(|after| *after < key),
-                "chunks ascend"
-            );
+            assert!(after.as_ref().is_none_or(|after| *after < key), "chunks ascend");
             after = Some(key.clone());
             out.insert(key, value);
         }

@@ -19,16 +19,9 @@ fn failed_flushes_lose_nothing_and_stay_bounded() {
     let (store, replica) = store_with(&mem);
     mem.inject(Fault::Ingests(full()));
     for i in 1..20u64 {
-        apply(
-            &replica,
-            i,
-            vec![put(&format!("k{i}"), "v"), put("same", &i.to_string())],
-        );
+        apply(&replica, i, vec![put(&format!("k{i}"), "v"), put("same", &i.to_string())]);
         assert_eq!(store.flush(), Err(full()));
-        assert_eq!(
-            replica.read().get(b"same").unwrap(),
-            Some(b(&i.to_string()))
-        );
+        assert_eq!(replica.read().get(b"same").unwrap(), Some(b(&i.to_string())));
         assert!(replica.state.read().frozen.len() <= MAX_FROZEN_TABLES);
     }
     assert_eq!(replica.flushed().index, 0);
@@ -37,13 +30,7 @@ fn failed_flushes_lose_nothing_and_stay_bounded() {
     store.flush().unwrap();
     store.flush().unwrap();
     assert_eq!(replica.flushed(), at(19));
-    assert_eq!(
-        store.memory(),
-        MemoryUse {
-            cache: store.memory().cache,
-            ..MemoryUse::default()
-        }
-    );
+    assert_eq!(store.memory(), MemoryUse { cache: store.memory().cache, ..MemoryUse::default() });
     assert_eq!(drained(&snapshot, 10).len(), 20);
     drop(store);
     let (_, replica) = store_with(&mem);
@@ -57,13 +44,8 @@ fn an_apply_that_cannot_read_changes_nothing() {
     apply(&replica, 1, vec![put("a", "1"), put("b", "1")]);
     store.flush().unwrap();
     mem.inject(Fault::Reads(EngineError::Io("gone".into())));
-    let batch = Batch {
-        ops: vec![put("c", "2"), Op::DeleteRange(b("a"), b("z"))],
-    };
-    assert_eq!(
-        replica.apply(&[batch], at(2)),
-        Err(EngineError::Io("gone".into()))
-    );
+    let batch = Batch { ops: vec![put("c", "2"), Op::DeleteRange(b("a"), b("z"))] };
+    assert_eq!(replica.apply(&[batch], at(2)), Err(EngineError::Io("gone".into())));
     assert!(replica.read().get(b"c").is_err());
     mem.heal();
     assert_eq!(replica.applied(), at(1));
@@ -74,17 +56,10 @@ fn an_apply_that_cannot_read_changes_nothing() {
 fn damage_is_an_error_and_never_a_value() {
     let mem = MemEngine::new();
     let (store, replica) = store_with(&mem);
-    apply(
-        &replica,
-        1,
-        vec![put("a", "1"), put("b", "1"), put("c", "1")],
-    );
+    apply(&replica, 1, vec![put("a", "1"), put("b", "1"), put("c", "1")]);
     store.flush().unwrap();
     let prefix = keys::prefix(ShardId(3), 1);
-    mem.inject(Fault::Damage(
-        keys::join_owned(prefix, b"b"),
-        keys::join_owned(prefix, b"c"),
-    ));
+    mem.inject(Fault::Damage(keys::join_owned(prefix, b"b"), keys::join_owned(prefix, b"c")));
     let guard = replica.read();
     assert_eq!(guard.get(b"a").unwrap(), Some(b("1")));
     assert!(matches!(guard.get(b"b"), Err(EngineError::Damaged(_))));
@@ -100,10 +75,7 @@ fn a_failed_install_leaves_the_old_state() {
     store.flush().unwrap();
     let mut install = replica.begin_install(at(9)).unwrap();
     install.write_chunk(vec![(b("new"), b("1"))]).unwrap();
-    assert!(matches!(
-        install.write_chunk(vec![(b("new"), b("2"))]),
-        Err(EngineError::Damaged(_))
-    ));
+    assert!(matches!(install.write_chunk(vec![(b("new"), b("2"))]), Err(EngineError::Damaged(_))));
     mem.inject(Fault::Ingests(full()));
     assert_eq!(install.finish(), Err(full()));
     mem.heal();
@@ -123,20 +95,12 @@ fn an_abandoned_install_is_garbage_even_after_a_crash() {
     let (_store, replica) = store_with(&mem);
     let mut install = replica.begin_install(at(9)).unwrap();
     let large = Bytes::from(vec![7; 9 << 20]);
-    install
-        .write_chunk(vec![(b("a"), large.clone()), (b("b"), large)])
-        .unwrap();
+    install.write_chunk(vec![(b("a"), large.clone()), (b("b"), large)]).unwrap();
     // The first pair is in the engine by now; the process dies here.
     std::mem::forget(install);
     let (store, replica) = store_with(&mem);
     assert!(contents(&replica).is_empty());
-    assert_eq!(
-        store.collect_garbage(100).unwrap(),
-        GarbageReport {
-            removed: 1,
-            more: false
-        }
-    );
+    assert_eq!(store.collect_garbage(100).unwrap(), GarbageReport { removed: 1, more: false });
     assert_eq!(mem.key_count(), 1);
 }
 
@@ -159,16 +123,11 @@ fn a_removed_replica_answers_with_errors() {
 fn oversized_keys_are_refused_and_the_longest_are_kept() {
     let mem = MemEngine::new();
     let (store, replica) = store_with(&mem);
-    let put_len = |n: usize| Batch {
-        ops: vec![Op::Put(Bytes::from(vec![b'k'; n]), b("v"))],
-    };
+    let put_len = |n: usize| Batch { ops: vec![Op::Put(Bytes::from(vec![b'k'; n]), b("v"))] };
     assert!(replica.apply(&[put_len(MAX_KEY_BYTES + 1)], at(1)).is_err());
     replica.apply(&[put_len(MAX_KEY_BYTES)], at(1)).unwrap();
     store.flush().unwrap();
-    assert_eq!(
-        replica.read().get(&[b'k'; MAX_KEY_BYTES]).unwrap(),
-        Some(b("v"))
-    );
+    assert_eq!(replica.read().get(&[b'k'; MAX_KEY_BYTES]).unwrap(), Some(b("v")));
 }
 
 #[test]
@@ -187,10 +146,7 @@ fn a_record_of_another_version_is_damage() {
     let mem = MemEngine::new();
     let (store, _) = store_with(&mem);
     let key = Bytes::copy_from_slice(&keys::record_key(ShardId(3)));
-    store
-        .engine()
-        .ingest(&mut std::iter::once((key, Some(b("\u{2}")))))
-        .unwrap();
+    store.engine().ingest(&mut std::iter::once((key, Some(b("\u{2}"))))).unwrap();
     let reopened = Store::open(Arc::clone(store.engine()), StoreOptions::default());
     assert!(matches!(reopened.map(|_| ()), Err(EngineError::Damaged(_))));
 }
@@ -203,15 +159,8 @@ fn the_cache_serves_what_was_read_and_never_what_was_replaced() {
     assert_eq!(replica.read().get(b"hot").unwrap(), Some(b("1")));
     store.flush().unwrap();
     mem.inject(Fault::Reads(EngineError::Io("gone".into())));
-    assert_eq!(
-        replica.read().get(b"hot").unwrap(),
-        Some(b("1")),
-        "read while in memory, so kept"
-    );
-    assert!(
-        replica.read().get(b"cold").is_err(),
-        "never read, so only in the engine"
-    );
+    assert_eq!(replica.read().get(b"hot").unwrap(), Some(b("1")), "read while in memory, so kept");
+    assert!(replica.read().get(b"cold").is_err(), "never read, so only in the engine");
     mem.heal();
     apply(&replica, 2, vec![put("hot", "2")]);
     store.flush().unwrap();

@@ -12,15 +12,8 @@ enum Step {
     Flush,
     Snapshot(usize),
     CheckSnapshot,
-    Install {
-        to: usize,
-        pairs: Vec<(Bytes, Bytes)>,
-        finish: bool,
-    },
-    Copy {
-        from: usize,
-        to: usize,
-    },
+    Install { to: usize, pairs: Vec<(Bytes, Bytes)>, finish: bool },
+    Copy { from: usize, to: usize },
     Recreate(usize),
     CollectGarbage,
     Crash,
@@ -104,15 +97,8 @@ struct World {
 impl World {
     fn new(reopen: Box<dyn Fn() -> Arc<dyn Engine>>) -> World {
         let store = open(&reopen());
-        store
-            .create_replicas(&SHARDS.map(|shard| (shard, at(0))))
-            .unwrap();
-        World {
-            reopen,
-            store,
-            expected: vec![Expected::default(); SHARDS.len()],
-            snapshots: Vec::new(),
-        }
+        store.create_replicas(&SHARDS.map(|shard| (shard, at(0)))).unwrap();
+        World { reopen, store, expected: vec![Expected::default(); SHARDS.len()], snapshots: Vec::new() }
     }
 
     fn replica(&self, i: usize) -> Arc<Replica> {
@@ -136,8 +122,7 @@ impl World {
             Step::Snapshot(i) => {
                 let snapshot = self.replica(i).snapshot().unwrap();
                 assert_eq!(snapshot.applied().index, self.expected[i].applied);
-                self.snapshots
-                    .push((snapshot, self.expected[i].pairs.clone()));
+                self.snapshots.push((snapshot, self.expected[i].pairs.clone()));
             }
             Step::CheckSnapshot => self.check_snapshots(),
             Step::Install { to, pairs, finish } => self.install(to, pairs, finish),
@@ -171,12 +156,7 @@ impl World {
             install.finish().unwrap();
             let pairs: Pairs = pairs.into_iter().collect();
             let durable = pairs.clone();
-            self.expected[to] = Expected {
-                pairs,
-                applied: index,
-                durable,
-                durable_applied: index,
-            };
+            self.expected[to] = Expected { pairs, applied: index, durable, durable_applied: index };
         }
     }
 
@@ -208,16 +188,8 @@ impl World {
             assert_eq!(replica.flushed().index, expected.durable_applied);
             let guard = replica.read();
             for n in 0..8 {
-                for key in [
-                    vec![n / 3, n % 3],
-                    [&[1; 15][..], &[n]].concat(),
-                    [&[1; 20][..], &[n]].concat(),
-                ] {
-                    assert_eq!(
-                        guard.get(&key).unwrap().as_ref(),
-                        expected.pairs.get(&key[..]),
-                        "{key:?}"
-                    );
+                for key in [vec![n / 3, n % 3], [&[1; 15][..], &[n]].concat(), [&[1; 20][..], &[n]].concat()] {
+                    assert_eq!(guard.get(&key).unwrap().as_ref(), expected.pairs.get(&key[..]), "{key:?}");
                 }
             }
             let all: Vec<_> = expected.pairs.clone().into_iter().collect();
@@ -228,11 +200,7 @@ impl World {
             assert_eq!(scanned(&guard, &start, &end), part);
             part.reverse();
             assert_eq!(scanned_reverse(&guard, &start, &end), part);
-            assert_eq!(
-                scanned(&guard, &end, &start),
-                vec![],
-                "an inverted range is empty"
-            );
+            assert_eq!(scanned(&guard, &end, &start), vec![], "an inverted range is empty");
         }
     }
 }

@@ -11,11 +11,7 @@ const ROUNDS: u64 = 400;
 fn race(engine: Arc<dyn Engine>) {
     let store = open(&engine);
     let replica = store.create_replica(ShardId(1), at(0)).unwrap();
-    let round = |n: u64| {
-        (0..KEYS)
-            .map(|k| put(&format!("key{k:04}"), &n.to_string()))
-            .collect::<Vec<_>>()
-    };
+    let round = |n: u64| (0..KEYS).map(|k| put(&format!("key{k:04}"), &n.to_string())).collect::<Vec<_>>();
     apply(&replica, 1, round(1));
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -27,10 +23,7 @@ fn race(engine: Arc<dyn Engine>) {
                     k = (k + 7) % KEYS;
                     let guard = replica.read();
                     let expected = b(&guard.applied().index.to_string());
-                    assert_eq!(
-                        guard.get(format!("key{k:04}").as_bytes()).unwrap(),
-                        Some(expected.clone())
-                    );
+                    assert_eq!(guard.get(format!("key{k:04}").as_bytes()).unwrap(), Some(expected.clone()));
                     let all = scanned(&guard, b"key0010", b"key0020");
                     assert!(all.len() == 10 && all.iter().all(|(_, v)| *v == expected));
                 }
@@ -67,10 +60,6 @@ fn in_memory() {
 #[test]
 fn on_disk() {
     let dir = tempfile::tempdir().unwrap();
-    let options = FjallOptions {
-        reserve_bytes: 0,
-        compaction_reserve_bytes: 0,
-        ..FjallOptions::default()
-    };
+    let options = FjallOptions { reserve_bytes: 0, compaction_reserve_bytes: 0, ..FjallOptions::default() };
     race(Arc::new(FjallEngine::open(dir.path(), &options).unwrap()));
 }
