@@ -121,6 +121,8 @@ impl<L: OlderEntries> Group<L> {
     /// Whether the engine must not see a message.
     fn ignores(&self, message: &Message) -> bool {
         match message.kind {
+            // A replica that is joining or being rebuilt does not remember what it promised.
+            MessageKind::RequestVote | MessageKind::RequestPreVote if self.membership.voters.is_empty() => true,
             // The engine checks this only for higher terms, and counts it in ticks.
             MessageKind::RequestVote | MessageKind::RequestPreVote => {
                 let bypasses = message.context.as_ref() == raft::CAMPAIGN_TRANSFER;

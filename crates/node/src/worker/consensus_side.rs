@@ -58,6 +58,8 @@ struct Slot<D: Disk> {
     role: (Role, u64, Option<NodeId>),
     start: u64,
     applied: u64,
+    /// The last index given to the state side as committed.
+    handed_out: u64,
     flushed: (u64, u64),
     active_at: Mono,
     hibernating: bool,
@@ -127,6 +129,7 @@ impl<D: Disk + Clone> ConsensusSide<D> {
             barriers: BTreeMap::new(),
             start: start.0,
             applied,
+            handed_out: applied,
             flushed: start,
             active_at: now,
             hibernating: false,
@@ -329,8 +332,8 @@ impl<D: Disk + Clone> ConsensusSide<D> {
 
     fn applied(&mut self, shard: ShardId, applied: u64, flushed: (u64, u64)) {
         if let Some(slot) = self.slots.get_mut(&shard) {
-            // The state of a replica that is being rebuilt may be ahead of what Raft knows here to be committed.
-            let applied = applied.min(slot.group.commit_index());
+            // An installed snapshot may have brought the state past what Raft has handed out here.
+            let applied = applied.min(slot.handed_out);
             if applied > slot.applied {
                 slot.applied = applied;
                 slot.group.applied(applied);
@@ -440,7 +443,8 @@ impl<D: Disk + Clone> Slot<D> {
         if let Some(persist) = ready.persist {
             self.persist(persist, set, numbers, now, out);
         }
-        if !ready.committed.is_empty() {
+        if let Some(last) = ready.committed.last() {
+            self.handed_out = last.index;
             self.active_at = now;
             for entry in ready.committed.iter().filter(|e| e.kind == EntryKind::Membership) {
                 // A change that does not decode was refused by every replica alike.
@@ -482,6 +486,7 @@ impl<D: Disk + Clone> Slot<D> {
         if let Some(meta) = persist.install {
             self.start = meta.index;
             self.applied = self.applied.max(meta.index);
+            self.handed_out = self.handed_out.max(meta.index);
             set.records.push(Record::Start { shard, index: meta.index, term: meta.term });
             out.push(ConsensusOutput::State(StateEvent::SnapshotAccepted(shard, meta)));
         }
