@@ -60,7 +60,7 @@ pub enum Fault {
 const LIMITS: [&str; 3] = [
     "the effects of the command exceed the limit of one log entry",
     "the request exceeds the limit of a message between nodes",
-    "the reply exceeds the limit of a message between nodes",
+    "the reply is too large to be forwarded; connect to the shard's leader",
 ];
 
 impl Fault {
