@@ -271,10 +271,11 @@ class ReferenceRedis(_Owned):
     One server stands behind all three nodes' plain ports. Servers that die are started again, as `polder dev` does.
     """
 
-    def __init__(self, nodes=3, data=None, with_cluster=True, **_):
+    def __init__(self, nodes=3, data=None, with_cluster=True, fsync="always", **_):
         super().__init__(data)
         self.count = nodes
         self.with_cluster = with_cluster
+        self.fsync = fsync
         sharded = [CLUSTER_OFFSET + i for i in range(6)]
         self.base = proc.free_base_port([0, *sharded, *(10000 + s for s in sharded)])
         self.nodes = [Node(i, self.base, self.base + CLUSTER_OFFSET + i, 0, 0) for i in range(nodes)]
@@ -288,7 +289,7 @@ class ReferenceRedis(_Owned):
         for port in self.ports:
             self._spawn(port)
         for port in self.ports:
-            proc.wait_for(f"redis-server on {port}", lambda port=port: self._answers(port), 20)
+            proc.wait_for(f"redis-server on {port}", lambda port=port: self._answers(port), 300, every=0.01)
         if self.with_cluster:
             if fresh:
                 endpoints = [f"127.0.0.1:{p}" for p in self.ports[1:]]
@@ -309,7 +310,7 @@ class ReferenceRedis(_Owned):
         with open(self.data / "output.log", "ab") as log:
             self.servers[port] = subprocess.Popen(
                 ["redis-server", "--port", str(port), "--dir", str(folder), "--save", "", "--appendonly", "yes"]
-                + ["--appendfsync", "always", "--maxclients", str(CLIENTS_MAX), *extra],
+                + ["--appendfsync", self.fsync, "--maxclients", str(CLIENTS_MAX), *extra],
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -1,0 +1,1 @@
+"""The benchmarks: Polder beside redis-server, Redis Cluster and etcd, on loopback. Run them with `cargo xtask bench`."""
