@@ -182,7 +182,7 @@ fn replica_reads(dir: &Path, keys: u64) -> Outcome<()> {
         let from = key(first);
         replica.read().scan(&from, &[2], &mut |_, _| {
             seen += 1;
-            if seen % 10 == 0 { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
+            if seen.is_multiple_of(10) { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
         })?;
     }
     println!("scan of 10 pairs: {:.1?}", start.elapsed() / 1000);

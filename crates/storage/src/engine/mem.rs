@@ -97,7 +97,10 @@ impl Contents {
     }
 }
 
-fn bounds<'a>(start: &'a [u8], end: &'a [u8]) -> Option<(Bound<&'a [u8]>, Bound<&'a [u8]>)> {
+type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
+/// `None` for an inverted range, which a map refuses.
+fn bounds<'a>(start: &'a [u8], end: &'a [u8]) -> Option<Bounds<'a>> {
     (start < end).then_some((Bound::Included(start), Bound::Excluded(end)))
 }
 
