@@ -17,6 +17,8 @@ const TICK: Duration = Duration::from_millis(100);
 const REDRAW: Duration = Duration::from_secs(1);
 /// Nodes that are asked to stop drain for up to 10 s (`timeouts.drain`); after this they are killed.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// Log lines shown of a node that a signal killed.
+const KILLED_LINES: usize = 2;
 /// A killed process is gone in milliseconds unless the disk holds it; then it is left to the system.
 const KILL_LIMIT: Duration = Duration::from_millis(500);
 /// A start that takes longer is worth a hint.
@@ -157,7 +159,9 @@ impl Supervisor {
             None => "its configuration is refused".to_owned(),
         };
         let mut text = format!("n{} died after {lived}: {}; {next}", node.plan.id, death.how);
-        for line in node.tail.last() {
+        // What was killed from outside had nothing to say about it.
+        let lines = if death.code.is_some() { usize::MAX } else { KILLED_LINES };
+        for line in node.tail.last(lines) {
             text.push_str(&format!("\n   │ {line}"));
         }
         self.screen.say(&text);

@@ -37,9 +37,10 @@ impl Tail {
         self.read().unwrap_or_default()
     }
 
-    /// The last lines read, oldest first.
-    pub fn last(&self) -> impl Iterator<Item = &str> {
-        self.last.iter().map(String::as_str)
+    /// The last lines read, at most `count`, oldest first.
+    pub fn last(&self, count: usize) -> impl Iterator<Item = &str> {
+        let skipped = self.last.len().saturating_sub(count);
+        self.last.iter().skip(skipped).map(String::as_str)
     }
 
     fn read(&mut self) -> io::Result<Vec<String>> {
@@ -163,8 +164,8 @@ mod tests {
         let shown = tail.poll();
         assert_eq!(shown.len(), SHOWN_MAX + 1);
         assert!(shown[SHOWN_MAX].starts_with("(16 more"));
-        assert_eq!(tail.last().count(), KEPT_MAX);
-        assert_eq!(tail.last().last(), Some("19 ERROR x"));
+        assert_eq!(tail.last(100).count(), KEPT_MAX);
+        assert_eq!(tail.last(1).last(), Some("19 ERROR x"));
         fs::remove_file(&path).unwrap();
     }
 
