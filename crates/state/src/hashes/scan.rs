@@ -12,7 +12,12 @@ pub(super) fn hscan(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
     let cursor = parse_cursor(&cmd.args[2])?;
     let Some(hash) = Reader::open(ctx, &cmd.args[1])? else { return Ok(scan_reply(0, Vec::new())) };
     let options = ScanOptions::parse(&cmd.args[3..], false)?;
-    let Ok(from) = u32::try_from(cursor) else { return Ok(scan_reply(0, Vec::new())) };
+    let from = match hash {
+        // Whatever the cursor, as in Redis.
+        Reader::Inline(_) => Ok(0),
+        Reader::Spilled(_) => u32::try_from(cursor),
+    };
+    let Ok(from) = from else { return Ok(scan_reply(0, Vec::new())) };
     let mut examined = 0;
     let mut last = None;
     let mut next = 0;

@@ -1,11 +1,11 @@
 //! Giving a value another key.
 
 use crate::ctx::Ctx;
-use crate::directory::DATABASES;
 use crate::env::Layout;
-use crate::parse::{int_arg, is};
+use crate::keys::database::number as database;
+use crate::parse::is;
 use crate::records::{self, Head, Home, Name, Record};
-use crate::reply::{BAD_DB, NO_SUCH_KEY, Outcome, SAME_OBJECT, SYNTAX, fail};
+use crate::reply::{NO_SUCH_KEY, Outcome, SAME_OBJECT, SYNTAX, fail};
 use bytes::Bytes;
 use command::{Command, MAX_VALUE_BYTES, Reply};
 use std::ops::ControlFlow;
@@ -37,14 +37,6 @@ pub(super) fn rename(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
 
 pub(super) fn renamenx(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
     Ok(Reply::Integer(i64::from(rename_key(ctx, cmd, true)?)))
-}
-
-fn database(word: &[u8]) -> Outcome<u16> {
-    let n = int_arg(word)?;
-    match u16::try_from(n) {
-        Ok(db) if db < DATABASES => Ok(db),
-        _ => fail(BAD_DB),
-    }
 }
 
 pub(super) fn copy(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {

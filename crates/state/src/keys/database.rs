@@ -15,15 +15,21 @@ pub(super) fn dbsize(ctx: &mut Ctx<'_>, _: &Command) -> Outcome {
 
 /// SELECT inside a transaction: the commands after it use another database.
 pub(super) fn select(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
-    let db = int_arg(&cmd.args[1])?;
-    if ctx.env.layout == Layout::Sharded && db != 0 {
+    if ctx.env.layout == Layout::Sharded && int_arg(&cmd.args[1])? != 0 {
         return fail("ERR SELECT is not allowed in cluster mode");
     }
-    match u16::try_from(db) {
-        Ok(db) if db < DATABASES => {
-            ctx.env.db = db;
-            Ok(Reply::OK)
-        }
+    ctx.env.db = number(&cmd.args[1])?;
+    Ok(Reply::OK)
+}
+
+/// The number of an existing database.
+pub(super) fn number(word: &[u8]) -> Outcome<u16> {
+    let n = int_arg(word)?;
+    if i32::try_from(n).is_err() {
+        return fail("ERR value is out of range, value must between -2147483648 and 2147483647");
+    }
+    match u16::try_from(n) {
+        Ok(db) if db < DATABASES => Ok(db),
         _ => fail(BAD_DB),
     }
 }

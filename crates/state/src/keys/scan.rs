@@ -53,11 +53,20 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
-/// A cursor as a client sends it back.
+/// A cursor as a client sends it back, read as C's `strtoul` reads it: a sign is allowed, no digits at all are zero.
 pub(crate) fn parse_cursor(word: &[u8]) -> Outcome<u64> {
-    let digits = word.iter().all(u8::is_ascii_digit);
-    match std::str::from_utf8(word).ok().filter(|_| digits).and_then(|s| s.parse().ok()) {
-        Some(cursor) => Ok(cursor),
+    let (negative, digits) = match word {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, word),
+    };
+    let value = match std::str::from_utf8(digits) {
+        _ if word.is_empty() => Some(0),
+        Ok(text) if digits.iter().all(u8::is_ascii_digit) => text.parse::<u64>().ok(),
+        _ => None,
+    };
+    match value {
+        Some(value) => Ok(if negative { value.wrapping_neg() } else { value }),
         None => fail("ERR invalid cursor"),
     }
 }

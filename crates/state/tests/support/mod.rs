@@ -4,6 +4,7 @@
 
 pub mod integrity;
 pub mod model;
+pub mod peer;
 pub mod text;
 
 use bytes::Bytes;

@@ -1,0 +1,292 @@
+//! Odd commands, with words in places where they do not belong, against a running Redis: same replies, same errors.
+//!
+//! Set POLDER_REDIS_ADDR (such as 127.0.0.1:6379) to a Redis 7 whose data may be deleted. Without it nothing runs.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking and says when it does not run")]
+
+mod support;
+
+use command::Reply;
+use state::Layout;
+use std::time::{SystemTime, UNIX_EPOCH};
+use stdx::Rng;
+use support::peer::Peer;
+use support::{Pace, Shard, command, integrity, text};
+
+/// Commands and what their words usually are: `k`ey, `f`ield, `v`alue, `n`umber, `o`ption, `t`ime.
+const SHAPES: &[(&str, &str)] = &[
+    ("GET", "k"),
+    ("SET", "kv"),
+    ("SET", "kvo"),
+    ("SET", "kvot"),
+    ("SET", "kvoot"),
+    ("SET", "kvooto"),
+    ("SETEX", "ktv"),
+    ("PSETEX", "ktv"),
+    ("SETNX", "kv"),
+    ("GETSET", "kv"),
+    ("GETDEL", "k"),
+    ("GETEX", "ko"),
+    ("GETEX", "kot"),
+    ("GETEX", "koot"),
+    ("MSET", "kvkv"),
+    ("MSETNX", "kvkv"),
+    ("MGET", "kkk"),
+    ("APPEND", "kv"),
+    ("STRLEN", "k"),
+    ("SETRANGE", "knv"),
+    ("GETRANGE", "knn"),
+    ("SUBSTR", "knn"),
+    ("INCR", "k"),
+    ("DECR", "k"),
+    ("INCRBY", "kn"),
+    ("DECRBY", "kn"),
+    ("INCRBYFLOAT", "kn"),
+    ("LCS", "kk"),
+    ("LCS", "kkoon"),
+    ("LCS", "kko"),
+    ("DEL", "kk"),
+    ("UNLINK", "k"),
+    ("EXISTS", "kkk"),
+    ("TOUCH", "kk"),
+    ("TYPE", "k"),
+    ("EXPIRE", "kt"),
+    ("EXPIRE", "kto"),
+    ("PEXPIRE", "ktoo"),
+    ("EXPIREAT", "kto"),
+    ("PEXPIREAT", "kt"),
+    ("TTL", "k"),
+    ("PTTL", "k"),
+    ("EXPIRETIME", "k"),
+    ("PEXPIRETIME", "k"),
+    ("PERSIST", "k"),
+    ("RENAME", "kk"),
+    ("RENAMENX", "kk"),
+    ("COPY", "kk"),
+    ("COPY", "kkono"),
+    ("COPY", "kkon"),
+    ("MOVE", "kn"),
+    ("OBJECT", "ek"),
+    ("SCAN", "n"),
+    ("SCAN", "non"),
+    ("SCAN", "nonov"),
+    ("KEYS", "v"),
+    ("FLUSHDB", "o"),
+    ("HSET", "kfv"),
+    ("HSET", "kfvfv"),
+    ("HMSET", "kfv"),
+    ("HSETNX", "kfv"),
+    ("HGET", "kf"),
+    ("HMGET", "kff"),
+    ("HGETALL", "k"),
+    ("HKEYS", "k"),
+    ("HVALS", "k"),
+    ("HLEN", "k"),
+    ("HEXISTS", "kf"),
+    ("HDEL", "kff"),
+    ("HSTRLEN", "kf"),
+    ("HINCRBY", "kfn"),
+    ("HINCRBYFLOAT", "kfn"),
+    ("HRANDFIELD", "kn"),
+    ("HRANDFIELD", "kno"),
+    ("HSCAN", "kn"),
+    ("HSCAN", "knon"),
+];
+
+const OPTIONS: &[&str] = &[
+    "NX",
+    "XX",
+    "GT",
+    "LT",
+    "GET",
+    "KEEPTTL",
+    "PERSIST",
+    "EX",
+    "PX",
+    "EXAT",
+    "PXAT",
+    "ex",
+    "idx",
+    "LEN",
+    "WITHMATCHLEN",
+    "MINMATCHLEN",
+    "DB",
+    "REPLACE",
+    "MATCH",
+    "COUNT",
+    "TYPE",
+    "WITHVALUES",
+    "ASYNC",
+    "SYNC",
+    "nonsense",
+    "a\r\nb",
+];
+
+const NUMBERS: &[&str] = &[
+    "0",
+    "1",
+    "-1",
+    "2",
+    "5",
+    "-3",
+    "10",
+    "100",
+    "3.5",
+    "-0.25",
+    "1e3",
+    " 1",
+    "1 ",
+    "+1",
+    "01",
+    "-0",
+    "",
+    "x",
+    "inf",
+    "-inf",
+    "nan",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "9223372036854775806",
+    "1e400",
+    ".5",
+];
+
+const TIMES: &[&str] = &[
+    "100",
+    "1000",
+    "100000",
+    "0",
+    "-1",
+    "-100",
+    "x",
+    "1.5",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775",
+    "9223372036854776",
+    "4102444800",
+    "4102444800000",
+    "",
+];
+
+const VALUES: &[&str] =
+    &["", "1", "41", "text", "0.1", "-7.25", "9223372036854775807", "*", "k[1-3]", "h*", "ohmytext", "mynewtext"];
+
+fn pick<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
+    from[rng.below(from.len() as u64) as usize]
+}
+
+fn word(rng: &mut Rng, kind: char) -> String {
+    // Now and then a word is of the wrong kind; times are not, because keys that expire at once make chance decide.
+    let kind = if kind != 't' && rng.one_in(25) {
+        pick(rng, &["k", "v", "n", "o", "t"]).chars().next().unwrap()
+    } else {
+        kind
+    };
+    match kind {
+        'k' => pick(rng, &["k1", "k2", "k3", "h1", "h2"]).to_owned(),
+        'f' => pick(rng, &["f1", "f2", "f3", "f4"]).to_owned(),
+        'n' => pick(rng, NUMBERS).to_owned(),
+        'o' => pick(rng, OPTIONS).to_owned(),
+        't' => pick(rng, TIMES).to_owned(),
+        'e' => pick(rng, &["ENCODING", "encoding", "REFCOUNT", "FREQ", "nope"]).to_owned(),
+        _ if rng.one_in(12) => "x".repeat(rng.range(40, 900) as usize),
+        _ => pick(rng, VALUES).to_owned(),
+    }
+}
+
+#[test]
+fn redis_says_the_same() {
+    let Ok(address) = std::env::var("POLDER_REDIS_ADDR") else {
+        eprintln!("NOT RUN: POLDER_REDIS_ADDR names no Redis to compare with");
+        return;
+    };
+    let commands: usize = std::env::var("POLDER_REDIS_COMMANDS").map_or(20_000, |n| n.parse().unwrap());
+    let mut peer = Peer::connect(&address);
+    peer.run(&["FLUSHALL"]);
+    let mut rng = Rng::new(7);
+    let mut shard = Shard::new(Layout::Colocated, Pace { group: 3, lag: 2 }, 1);
+    shard.env.resp3 = true;
+    let mut different = Vec::new();
+    for _ in 0..commands {
+        let (name, shape) = SHAPES[rng.below(SHAPES.len() as u64) as usize];
+        let mut words = vec![name.to_owned()];
+        words.extend(shape.chars().map(|kind| word(&mut rng, kind)));
+        let theirs = peer.run(&words);
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        shard.env.now_ms = since_epoch.as_millis() as u64;
+        let ours = match command(&words) {
+            Ok(cmd) => shard.run(&cmd),
+            Err(reply) => reply,
+        };
+        if name.ends_with("FLOAT") && !ours.is_error() && ours != theirs {
+            adopt(&mut peer, &words, &ours);
+        }
+        if !alike(name, &ours, &theirs) {
+            different.push(format!("{words:?}\n   ours {}\n  Redis {}", text::show(&ours), text::show(&theirs)));
+            if different.len() > 10 {
+                break;
+            }
+        }
+    }
+    shard.settle();
+    integrity::check(&shard.base, Layout::Colocated);
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+/// Gives Redis our result of an increment, so that a difference in the last place does not spread.
+fn adopt(peer: &mut Peer, words: &[String], ours: &Reply) {
+    let Reply::Bulk(sum) = ours else { return };
+    let mut set: Vec<&[u8]> = vec![b"SET", words[1].as_bytes(), sum, b"KEEPTTL"];
+    if words[0] == "HINCRBYFLOAT" {
+        set = vec![b"HSET", words[1].as_bytes(), words[2].as_bytes(), sum];
+    }
+    peer.run(&set);
+}
+
+/// Whether two replies are the same but for order, chance, time passing and the precision of floats.
+fn alike(name: &str, ours: &Reply, theirs: &Reply) -> bool {
+    match (ours, theirs) {
+        // Redis shares small integers, and keeps what INCRBYFLOAT prints as text even if it is an integer.
+        (Reply::Integer(_), Reply::Integer(_)) if name == "OBJECT" => true,
+        (Reply::Bulk(a), Reply::Bulk(b)) if name == "OBJECT" && a == "int" => b == "int" || b == "embstr",
+        // Ours repeat at most 128 bytes of a word.
+        (Reply::Error(a), Reply::Error(b)) if a.len() > 128 => b.starts_with(a.as_ref()),
+        (Reply::Error(a), Reply::Error(b)) => a == b,
+        (Reply::Error(a), _) => a.contains("256 MiB"),
+        (Reply::Integer(a), Reply::Integer(b)) if name.ends_with("TTL") || name.ends_with("TIME") => {
+            a.signum() == b.signum() && (a - b).abs() < 1000
+        }
+        (Reply::Bulk(a), Reply::Bulk(b)) if name.ends_with("FLOAT") => close(a, b),
+        (Reply::Array(a), Reply::Array(b)) if name == "HRANDFIELD" => a.len() == b.len(),
+        // Cursors are our own; what a walk finds is checked against the model.
+        (Reply::Array(_), Reply::Array(_)) if name.ends_with("SCAN") => true,
+        (Reply::Array(a), Reply::Array(b)) if matches!(name, "KEYS" | "HKEYS" | "HVALS") => sorted(a) == sorted(b),
+        (Reply::Map(a), Reply::Map(b)) if name == "HGETALL" => {
+            let flat = |m: &[(Reply, Reply)]| {
+                m.iter().map(|(k, v)| Reply::Array(vec![k.clone(), v.clone()])).collect::<Vec<_>>()
+            };
+            sorted(&flat(a)) == sorted(&flat(b))
+        }
+        _ => ours == theirs,
+    }
+}
+
+fn close(a: &[u8], b: &[u8]) -> bool {
+    let number = |w: &[u8]| std::str::from_utf8(w).unwrap().parse::<f64>().unwrap();
+    let (a, b) = (number(a), number(b));
+    a == b || (a - b).abs() <= a.abs().max(1.0) * 1e-12
+}
+
+fn sorted(items: &[Reply]) -> Vec<String> {
+    let mut shown: Vec<String> = items
+        .iter()
+        .map(|item| match item {
+            Reply::Array(inner) => sorted(inner).join(" "),
+            other => text::show(other),
+        })
+        .collect();
+    shown.sort();
+    shown
+}
