@@ -45,7 +45,7 @@ pub(crate) fn open<D: Disk>(disk: D, options: LogOptions) -> Result<Opened<D>, L
     }
     let mut replay = Replay::default();
     let (last, survey) = last_written(&segments)?;
-    let base = find_base(&segments, last)?;
+    let base = find_base(&segments, last, &survey)?;
     let tail = replay_all(&segments, base, last, &survey, &mut replay)?;
 
     // The process before may have died between writing and syncing what was just read as valid.
@@ -108,9 +108,9 @@ fn last_written<F: DiskFile>(segments: &Segments<F>) -> Result<(u32, Survey), Lo
 }
 
 /// The oldest segment in use. It never goes back, so the newest rounds know it.
-fn find_base<F: DiskFile>(segments: &Segments<F>, last: u32) -> Result<u32, LogError> {
+fn find_base<F: DiskFile>(segments: &Segments<F>, last: u32, survey: &Survey) -> Result<u32, LogError> {
     for (sequence, found) in segments.range(..=last).rev() {
-        let synced = found.scanner().survey()?.synced;
+        let synced = if *sequence == last { survey.synced } else { found.scanner().survey()?.synced };
         let mut trial = Replay::default();
         trial.segment(&mut found.scanner(), found.seed, *sequence, Extent::Synced(synced))?;
         if trial.base > 0 {

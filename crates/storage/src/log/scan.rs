@@ -121,22 +121,21 @@ impl<'a, F: DiskFile> Scanner<'a, F> {
 
     /// The next offset with an intact record header.
     fn next_header(&mut self, mut at: u32) -> Result<Option<u32>, LogError> {
-        let (seed, need) = (self.seed, RECORD_HEADER_BYTES as u32);
-        loop {
-            let n = self.length.saturating_sub(at).min(WINDOW_BYTES);
-            if n < need {
-                return Ok(None);
-            }
-            let Some(bytes) = self.view(at, n)? else { return Ok(None) };
-            let mut i = 0;
-            while i + need <= n {
-                if RecordHeader::parse(&bytes[i as usize..], seed).is_some() {
-                    return Ok(Some(at + i));
+        let (seed, need) = (self.seed, RECORD_HEADER_BYTES);
+        while self.view(at, need as u32)?.is_some() {
+            // As much as the window happens to hold: filling it anew for every record would read the file a thousand times.
+            let bytes = &self.window[(at - self.window_at) as usize..];
+            let places = (0..=bytes.len() - need).step_by(RECORD_ALIGN as usize);
+            let mut next = 0;
+            for i in places {
+                if RecordHeader::parse(&bytes[i..], seed).is_some() {
+                    return Ok(Some(at + i as u32));
                 }
-                i += RECORD_ALIGN;
+                next = i as u32 + RECORD_ALIGN;
             }
-            at += i;
+            at += next;
         }
+        Ok(None)
     }
 
     fn checksum(&mut self, mut at: u32, mut left: u32) -> Result<u32, LogError> {
