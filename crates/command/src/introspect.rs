@@ -1,5 +1,5 @@
-//! Replies about the table itself: `COMMAND` with its subcommands, and `HELP` of every container, in the shapes of
-//! Redis 7.2. Only served commands are shown: a client that reads the table learns what it may send.
+//! Replies that follow from the table alone: `COMMAND` with its subcommands, and `HELP` of every container, in the shapes
+//! of Redis 7.2. Only served commands are shown: a client that reads the table learns what it may send.
 
 use crate::parse::{error, resolve};
 use crate::{Begin, Category, Command, Find, Flag, KeyFlag, KeyRange, KeySpec, Reply, Spec, glob, lookup, specs};
@@ -18,6 +18,8 @@ pub fn reply(command: &Command) -> Option<Reply> {
         "command|list" => command_list(&args[2..]),
         "command|getkeys" => command_get_keys(&args[2..], false),
         "command|getkeysandflags" => command_get_keys(&args[2..], true),
+        // Functions cannot be stored, so there are none to delete; test suites and tools flush them as a matter of course.
+        "function|flush" => Reply::OK,
         name if name.ends_with("|help") => help(command.spec),
         _ => return None,
     })

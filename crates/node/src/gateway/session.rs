@@ -239,7 +239,7 @@ pub(super) enum By {
 
 pub(super) fn served_by(spec: &command::Spec) -> By {
     match spec.group {
-        Group::Connection | Group::Cluster => By::Gateway,
+        Group::Connection | Group::Cluster | Group::Scripting => By::Gateway,
         Group::Transactions => By::Transactions,
         Group::Server => match spec.name {
             "dbsize" | "flushall" | "flushdb" => By::AllShards,
