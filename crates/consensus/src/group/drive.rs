@@ -80,7 +80,7 @@ impl<L: OlderEntries> Group<L> {
     ///
     /// # Errors
     /// When it was not processed. Apart from `LogLost` and `Fenced`, that is as if it had been lost.
-    pub fn step(&mut self, message: Message, now: Mono) -> Result<(), StepError> {
+    pub fn step(&mut self, mut message: Message, now: Mono) -> Result<(), StepError> {
         self.clock.observe(now);
         if let Some(fault) = self.fault() {
             return Err(StepError::Fenced(fault));
@@ -92,6 +92,11 @@ impl<L: OlderEntries> Group<L> {
             return Ok(());
         }
         let (kind, from, term, sent_at) = (message.kind, message.from, message.term, message.sent_at);
+        if kind == MessageKind::RequestPreVoteResponse && message.reject && term < self.term() {
+            // The engine drops refusals from lower terms, and with them the news of what is decided. A replica that needs the
+            // vote of one with a lower term and a longer log, which is no voter any more, would wait for ever.
+            message.term = self.term();
+        }
         let mark = self.outbox.mark();
         let outcome = self.run(|raw| raw.step(message_to_raft(message)));
         if let Some(fault) = self.fault() {

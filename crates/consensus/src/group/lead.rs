@@ -4,7 +4,7 @@ use super::Group;
 use crate::barrier::Barrier;
 use crate::error::{MembershipError, ProposeError};
 use crate::log::OlderEntries;
-use crate::membership::MembershipChange;
+use crate::membership::{ChangeKind, MembershipChange};
 use crate::message::{Entry, Membership, SnapshotMeta};
 use crate::ready::Position;
 use bytes::Bytes;
@@ -59,6 +59,9 @@ impl<L: OlderEntries> Group<L> {
         if MembershipChange::decode(change.encode()).as_ref() != Ok(&change) {
             return Err(MembershipError::Invalid("too many changes, none, or node 0".into()));
         }
+        if let Some(stranger) = self.stranger(&change) {
+            return Err(MembershipError::Invalid(format!("{stranger} must follow as a learner before it may vote")));
+        }
         self.try_change(&change.to_raft()).map_err(|e| MembershipError::Invalid(e.to_string()))?;
         let mut entry = RaftEntry::default();
         entry.set_entry_type(EntryType::EntryConfChangeV2);
@@ -67,6 +70,13 @@ impl<L: OlderEntries> Group<L> {
         // The engine does this for proposals whose protobuf it parsed.
         self.raw.raft.pending_conf_index = position.index;
         Ok(position)
+    }
+
+    /// A node that would vote before it knows anything: it would count for every majority and answer for none.
+    fn stranger(&self, change: &MembershipChange) -> Option<NodeId> {
+        let knows = |id: NodeId| self.raw.raft.prs().get(id.0).is_some_and(|p| p.matched > 0);
+        let mut votes = change.changes.iter().filter(|(kind, _)| *kind == ChangeKind::Voter);
+        votes.find(|(_, id)| !self.membership.is_voter(*id) && !knows(*id)).map(|(_, id)| *id)
     }
 
     /// Whether the change can be applied to the membership in force.
@@ -103,9 +113,13 @@ impl<L: OlderEntries> Group<L> {
         let successor = self.pick_transferee();
         // The successor's campaign bypasses the vote guard.
         self.lease.revoke();
-        if let Some(to) = successor {
-            self.run(|raw| raw.raft.send_timeout_now(to.0));
-        }
+        self.run(|raw| {
+            if let Some(to) = successor {
+                raw.raft.send_timeout_now(to.0);
+            }
+            // The others must learn that the change is decided: in the membership before it they might need this replica.
+            raw.raft.bcast_append();
+        });
         self.resign();
     }
 

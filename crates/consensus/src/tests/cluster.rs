@@ -248,6 +248,22 @@ impl Cluster {
         self.checker.leases(&leases);
     }
 
+    /// Where every replica stands.
+    pub fn status(&self) -> String {
+        let mut out = String::new();
+        for (id, replica) in &self.replicas {
+            let Some(group) = &replica.group else {
+                out += &format!("n{id} is down\n");
+                continue;
+            };
+            let leader = group.leader().map_or("nobody".to_string(), |l| l.to_string());
+            out += &format!("n{id} {:?} term {} of {leader}", group.role(), group.term());
+            out += &format!(", log {}..{}", group.start().0, group.last_index());
+            out += &format!(", committed {}, applied {}\n", group.commit_index(), group.applied_index());
+        }
+        out
+    }
+
     /// All members, as the leader sees them, have applied the same.
     pub fn assert_converged(&self) {
         let leader = &self.replicas[&self.leader().expect("somebody leads")];

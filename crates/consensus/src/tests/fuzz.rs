@@ -35,7 +35,8 @@ fn history(seed: u64) -> Cluster {
     }
     cluster.write_max = Duration::from_millis([0, 2, 20][rng.below(3) as usize]);
     cluster.apply_max = [1, 5, usize::MAX][rng.below(3) as usize];
-    cluster.weather = Weather { drop: rng.below(40), duplicate: rng.below(40), late: rng.below(60) };
+    cluster.weather =
+        Weather { drop: rng.below(40), duplicate: rng.below(40), late: [3, 60, 0][rng.below(3) as usize] };
     // The clocks were set after the start: begin again with them.
     for id in cluster.ids() {
         cluster.crash(id);
@@ -73,9 +74,29 @@ fn trouble(cluster: &mut Cluster, id: u64, rng: &mut Rng) {
         }
         275 if rng.one_in(4) => cluster.replica(id).disk_stalled = true,
         276..280 => cluster.replica(id).disk_stalled = false,
-        280..282 if running => change_membership(cluster, id, rng),
-        282..310 if running => command_group(cluster, id, now, rng),
+        280..284 if running => change_membership(cluster, id, rng),
+        284..310 if running => command_group(cluster, id, now, rng),
+        310..313 => trouble_leader(cluster, rng),
         _ => {}
+    }
+}
+
+/// The leader crashes, stops or is cut off, and the others notice that its connections broke.
+fn trouble_leader(cluster: &mut Cluster, rng: &mut Rng) {
+    let Some(leader) = cluster.leader() else { return };
+    let others: Vec<u64> = cluster.ids().into_iter().filter(|id| *id != leader).collect();
+    match rng.below(4) {
+        0 => cluster.crash(leader),
+        1 => cluster.replica(leader).paused = true,
+        _ => cluster
+            .cut
+            .extend(others.iter().map(|other| if rng.one_in(2) { (leader, *other) } else { (*other, leader) })),
+    }
+    for other in others {
+        let now = cluster.time(other);
+        if let Some(group) = &mut cluster.replica(other).group {
+            group.suspect_leader(now);
+        }
     }
 }
 
@@ -103,7 +124,7 @@ fn change_membership(cluster: &mut Cluster, id: u64, rng: &mut Rng) {
     let ids = cluster.ids();
     let change = |rng: &mut Rng| {
         let kind =
-            [ChangeKind::Voter, ChangeKind::Voter, ChangeKind::Learner, ChangeKind::Remove][rng.below(4) as usize];
+            [ChangeKind::Voter, ChangeKind::Learner, ChangeKind::Learner, ChangeKind::Remove][rng.below(4) as usize];
         (kind, NodeId(ids[rng.below(ids.len() as u64) as usize]))
     };
     let mut changes = vec![change(rng)];
@@ -151,7 +172,7 @@ fn heal(cluster: &mut Cluster) {
         }
     }
     cluster.run(Duration::from_secs(6));
-    let leader = cluster.leader().expect("a group without trouble has a leader");
+    let Some(leader) = cluster.leader() else { panic!("a group without trouble has no leader: {}", cluster.status()) };
     let before = cluster.checker.decided_index;
     cluster.replica(leader).group.as_mut().expect("it leads").propose(Bytes::from_static(b"end")).expect("it leads");
     cluster.run(Duration::from_secs(2));

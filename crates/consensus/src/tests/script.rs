@@ -55,7 +55,7 @@ impl Story {
         match words {
             ["run", time] => self.cluster.run(millis(time)),
             ["elect", "within", time] => self.elect(millis(time), &mut out),
-            ["status"] => self.status(&mut out),
+            ["status"] => out = self.cluster.status(),
             ["name", name, _] => {
                 self.names.insert((*name).to_string(), nodes[0]);
             }
@@ -151,19 +151,6 @@ impl Story {
             }
         }
         writeln!(out, "nobody leads").unwrap();
-    }
-
-    fn status(&mut self, out: &mut String) {
-        for (id, replica) in &self.cluster.replicas {
-            let Some(group) = &replica.group else {
-                writeln!(out, "n{id} is down").unwrap();
-                continue;
-            };
-            let leader = group.leader().map_or("nobody".to_string(), |l| l.to_string());
-            write!(out, "n{id} {:?} term {} of {leader}", group.role(), group.term()).unwrap();
-            write!(out, ", log {}..{}", group.start().0, group.last_index()).unwrap();
-            writeln!(out, ", committed {}, applied {}", group.commit_index(), group.applied_index()).unwrap();
-        }
     }
 
     fn propose(&mut self, id: u64, values: &[&str], out: &mut String) {
