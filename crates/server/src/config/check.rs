@@ -178,15 +178,57 @@ fn check_peers(typed: &Typed<'_>, config: &Config, warnings: &mut Vec<String>, e
     }
 }
 
-/// `a` must be shorter than `b`, each a duration by key; `factor` multiplies `a`.
-fn check_shorter(typed: &Typed<'_>, errors: &mut ConfigErrors, factor: u32, a: &str, b: &str, why: &str) {
-    let (x, y) = (typed.duration(a), typed.duration(b));
-    if !typed.usable(&[a, b]) || x * factor < y {
+/// A duration must be shorter than a part of another one.
+struct Shorter {
+    short: &'static str,
+    long: &'static str,
+    /// The part, in percent and in words.
+    percent: u32,
+    part: &'static str,
+    why: &'static str,
+}
+
+const RELATIONS: [Shorter; 4] = [
+    Shorter {
+        short: "raft.heartbeat",
+        long: "raft.lease",
+        percent: 50,
+        part: "half of ",
+        why: "one lost heartbeat must not cost the lease",
+    },
+    Shorter {
+        short: "raft.lease",
+        long: "raft.vote_guard",
+        percent: 90,
+        part: "nine tenths of ",
+        why: "a lease must have ended before another leader can exist, even where clocks run at different speeds",
+    },
+    Shorter {
+        short: "raft.vote_guard",
+        long: "raft.election_timeout",
+        percent: 100,
+        part: "",
+        why: "silence must end the guard before it starts an election",
+    },
+    Shorter {
+        short: "timeouts.leader_wait",
+        long: "timeouts.request",
+        percent: 100,
+        part: "",
+        why: "the wait is a part of the request's time",
+    },
+];
+
+fn check_shorter(typed: &Typed<'_>, relation: &Shorter, errors: &mut ConfigErrors) {
+    let Shorter { short, long, percent, part, why } = *relation;
+    let (x, y) = (typed.duration(short), typed.duration(long));
+    if !typed.usable(&[short, long]) || x * 100 < y * percent {
         return;
     }
-    let times = if factor > 1 { format!("{factor} × ") } else { String::new() };
-    let what = format!("`{b}` ({}) must be longer than {times}`{a}` ({}): {why}", show_duration(y), show_duration(x));
-    errors.push(&typed.culprit(&[b, a]), what, format!("raise `{b}` or lower `{a}`; the defaults suit most networks"));
+    let (x, y) = (show_duration(x), show_duration(y));
+    let what = format!("`{short}` ({x}) must be shorter than {part}`{long}` ({y}): {why}");
+    let remedy = format!("lower `{short}` or raise `{long}`; the defaults suit most networks");
+    errors.push(&typed.culprit(&[short, long]), what, remedy);
 }
 
 fn check_times(typed: &Typed<'_>, config: &Config, errors: &mut ConfigErrors) {
@@ -200,31 +242,9 @@ fn check_times(typed: &Typed<'_>, config: &Config, errors: &mut ConfigErrors) {
             "lower `raft.tick` or raise `raft.heartbeat`",
         );
     }
-    check_shorter(typed, errors, 2, "raft.heartbeat", "raft.lease", "one lost heartbeat must not cost the lease");
-    check_shorter(
-        typed,
-        errors,
-        1,
-        "raft.lease",
-        "raft.vote_guard",
-        "a lease must have ended before another leader can exist",
-    );
-    check_shorter(
-        typed,
-        errors,
-        1,
-        "raft.vote_guard",
-        "raft.election_timeout",
-        "silence must end the guard before it starts an election",
-    );
-    check_shorter(
-        typed,
-        errors,
-        1,
-        "timeouts.leader_wait",
-        "timeouts.request",
-        "the wait is a part of the request's time",
-    );
+    for relation in &RELATIONS {
+        check_shorter(typed, relation, errors);
+    }
 }
 
 fn check_sizes(typed: &Typed<'_>, config: &Config, errors: &mut ConfigErrors) {

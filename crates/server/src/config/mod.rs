@@ -81,7 +81,7 @@ pub struct Listen {
     pub http: SocketAddr,
 }
 
-/// Timing of consensus: `tick ≤ heartbeat`, `2 × heartbeat < lease < vote_guard < election_timeout`.
+/// Timing of consensus: `tick ≤ heartbeat < lease / 2`, `lease < 0.9 × vote_guard`, `vote_guard < election_timeout`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Raft {
     /// How often the groups look at the clock.

@@ -112,12 +112,12 @@ leader_wait = "10s"
 segment = "256MiB"
 "#,
         r#"
-polder.toml:3: `raft.lease` (250ms) must be longer than 2 × `raft.heartbeat` (150ms): one lost heartbeat must not cost the lease
-    raise `raft.lease` or lower `raft.heartbeat`; the defaults suit most networks
+polder.toml:3: `raft.heartbeat` (150ms) must be shorter than half of `raft.lease` (250ms): one lost heartbeat must not cost the lease
+    lower `raft.heartbeat` or raise `raft.lease`; the defaults suit most networks
 polder.toml:4: `raft.tick` (200ms) is longer than `raft.heartbeat` (150ms), which could not be kept
     lower `raft.tick` or raise `raft.heartbeat`
-polder.toml:6: `timeouts.request` (5s) must be longer than `timeouts.leader_wait` (10s): the wait is a part of the request's time
-    raise `timeouts.request` or lower `timeouts.leader_wait`; the defaults suit most networks
+polder.toml:6: `timeouts.leader_wait` (10s) must be shorter than `timeouts.request` (5s): the wait is a part of the request's time
+    lower `timeouts.leader_wait` or raise `timeouts.request`; the defaults suit most networks
 polder.toml:8: `limits.log.max` (512MiB) is less than 4 segments of 256MiB: the log could not free one while writing another
     raise it to "1GiB" or lower `limits.log.segment`
 polder.toml:8: `limits.log.reserve` (64MiB) is less than 2 segments of 256MiB: the log could not go on while space is made
