@@ -230,13 +230,14 @@ impl<R> Shard<R> {
     /// at once if leadership is certain.
     fn answer(&mut self, task: Task<R>, evaluated: Evaluated, proven: bool, now: Mono, out: &mut Vec<StateOutput<R>>) {
         let Evaluated { reply, effects, observed } = evaluated;
-        let Some((builder, waiters)) = &mut self.builder else { return };
-        if effects || observed == Some(self.next_sequence) {
-            waiters.push(Waiter { task, reply, wrote: effects });
-            return;
-        }
-        if builder.is_empty() {
-            self.builder = None;
+        if let Some((builder, waiters)) = &mut self.builder {
+            if effects || observed == Some(self.next_sequence) {
+                waiters.push(Waiter { task, reply, wrote: effects });
+                return;
+            }
+            if builder.is_empty() {
+                self.builder = None;
+            }
         }
         if observed.is_some() {
             // The newest proposal of the reign comes after what was observed.
