@@ -44,10 +44,11 @@ impl<D: Disk + Clone> ConsensusThread<D> {
             let (node, side) = (&self.node, &mut self.side);
             let inbox = &node.workers[self.worker];
             let wait = tick_at.since(clock::now());
-            let mut time = None;
             let mut raft = 0;
             let round = receive(&self.queue, wait, |input| {
-                let now = *time.get_or_insert_with(clock::now);
+                // Read after the input arrived, each time: an earlier reading, before a pause of the process, would shorten
+                // the time for which this replica protects the sender's lease.
+                let now = clock::now();
                 raft += usize::from(matches!(input, ConsensusInput::Raft(..)));
                 side.handle(input, now, &mut out);
             });

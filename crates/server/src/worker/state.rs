@@ -36,11 +36,11 @@ impl StateThread {
         loop {
             let (node, side) = (&self.node, &mut self.side);
             let inbox = &node.workers[self.worker];
-            let mut time = None;
             let wait = tick_at.since(clock::now());
             let round = receive(&self.queue, wait, |input| {
-                // One reading of the clocks for all that is taken together.
-                let (now, wall) = *time.get_or_insert_with(|| (clock::now(), clock::wall()));
+                // Read after the input arrived, each time: the process may have been paused since the one before, and a
+                // lease that held then does not cover this request.
+                let (now, wall) = (clock::now(), clock::wall());
                 if let StateInput::Tasks(tasks) = &input {
                     inbox.tasks.release(tasks.len());
                 }
