@@ -48,4 +48,4 @@ pub use proposal::{Evaluated, Leading, ProposalBuilder, Transaction};
 pub use read::{evaluate_read, serves};
 pub use records::slot;
 pub use sweep::{Collected, Expired};
-pub use watches::{Aborted, Outcome as WatchOutcome, Watches};
+pub use watches::{Outcome as WatchOutcome, TooManyWatched, Watches};

@@ -49,7 +49,7 @@ pub enum Outcome {
 /// Why a WATCH was refused: too many keys are watched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("ERR too many watched keys")]
-pub struct Aborted;
+pub struct TooManyWatched;
 
 impl Watches {
     /// An empty table.
@@ -96,14 +96,14 @@ impl Watches {
         key: &Bytes,
         expire_ms: Option<u64>,
         now_ms: u64,
-    ) -> Result<(), Aborted> {
+    ) -> Result<(), TooManyWatched> {
         let total = self.total;
         let s = self.sessions.entry(session).or_default();
         if s.keys.contains_key(&(db, key.clone())) {
             return Ok(());
         }
         if s.keys.len() >= SESSION_LIMIT || total >= SHARD_LIMIT {
-            return Err(Aborted);
+            return Err(TooManyWatched);
         }
         let watched = match expire_ms {
             None => Watched::Steady,
@@ -150,7 +150,7 @@ impl Watches {
 
 #[cfg(test)]
 mod tests {
-    use super::{Aborted, Outcome, SESSION_LIMIT, Watches};
+    use super::{Outcome, SESSION_LIMIT, TooManyWatched, Watches};
     use bytes::Bytes;
     use command::SessionId;
     use stdx::NodeId;
@@ -196,7 +196,7 @@ mod tests {
         for i in 0..SESSION_LIMIT {
             w.add(A, 0, &Bytes::from(i.to_string()), None, 0).unwrap();
         }
-        assert_eq!(w.add(A, 0, &Bytes::from_static(b"one more"), None, 0), Err(Aborted));
+        assert_eq!(w.add(A, 0, &Bytes::from_static(b"one more"), None, 0), Err(TooManyWatched));
         w.unwatch(A);
         assert!(w.keys.is_empty());
     }

@@ -266,3 +266,6 @@ impl View for Merged<'_> {
         self.merge(pending, Ordering::Greater, |v| self.base.scan_reverse(start, end, v), visit)
     }
 }
+
+#[cfg(test)]
+mod tests;
