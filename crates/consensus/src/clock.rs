@@ -15,8 +15,9 @@ const SUSPECT_RETRY: Duration = Duration::from_millis(50);
 /// wait for disks.
 const CANDIDATE_RETRY: Duration = Duration::from_millis(150);
 
-/// Suspicion of two replicas is spread so far apart that the first one is usually elected before the second one asks.
-const SUSPECT_STAGGER: Duration = Duration::from_millis(25);
+/// Replicas that suspect at once ask so many ticks apart, so that the first one is elected before the second one asks:
+/// ticks fall anywhere, so one would not be enough.
+const SUSPECT_STAGGER_TICKS: u32 = 2;
 
 /// After so many tries in vain suspicion was wrong or a majority is gone: fall back to the election timeout.
 const SUSPECT_TRIES: u32 = 40;
@@ -24,6 +25,9 @@ const SUSPECT_TRIES: u32 = 40;
 /// Evidence that there is no leader.
 #[derive(Debug)]
 struct Suspicion {
+    since: Mono,
+    /// How long to wait for those who come first.
+    delay: Duration,
     next: Mono,
     tries: u32,
 }
@@ -41,6 +45,8 @@ pub(crate) struct Clock {
     pub since_heartbeat: Duration,
     guard: Duration,
     guard_until: Mono,
+    heartbeat: Duration,
+    tick: Duration,
     suspicion: Option<Suspicion>,
     rng: Rng,
 }
@@ -57,6 +63,8 @@ impl Clock {
             since_heartbeat: Duration::ZERO,
             guard: config.vote_guard,
             guard_until: now,
+            heartbeat: config.heartbeat,
+            tick: config.tick,
             suspicion: None,
             rng,
         };
@@ -96,10 +104,15 @@ impl Clock {
         Duration::from_nanos(self.rng.below(u64::try_from(below.as_nanos()).unwrap_or(u64::MAX)))
     }
 
-    /// A leader was heard: no help for others, no suspicion.
+    /// A leader was heard: no help for others. Suspicion ends if the leader still speaks a heartbeat after it began; before,
+    /// the message may have been on its way when the leader crashed.
     pub fn heard_leader(&mut self) {
         self.guard_for(self.guard);
-        self.suspicion = None;
+        let (now, guard_until, heartbeat) = (self.now, self.guard_until, self.heartbeat);
+        self.suspicion = self.suspicion.take().filter(|s| now < s.since + heartbeat);
+        if let Some(s) = &mut self.suspicion {
+            s.next = guard_until + s.delay;
+        }
     }
 
     /// Helps nobody become leader for `time` from now.
@@ -118,8 +131,9 @@ impl Clock {
     /// There may be no leader: campaign when the guard allows, after the replicas that come first.
     pub fn suspect(&mut self, rank: u32) {
         if self.suspicion.is_none() {
-            let next = self.now.max(self.guard_until) + SUSPECT_STAGGER * rank + self.jitter(SUSPECT_STAGGER / 4);
-            self.suspicion = Some(Suspicion { next, tries: 0 });
+            let delay = self.tick * SUSPECT_STAGGER_TICKS * rank + self.jitter(self.tick / 4);
+            let next = self.now.max(self.guard_until) + delay;
+            self.suspicion = Some(Suspicion { since: self.now, delay, next, tries: 0 });
         }
     }
 

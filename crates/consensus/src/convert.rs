@@ -8,9 +8,7 @@ use raft::eraftpb::{self, EntryType, MessageType};
 use stdx::NodeId;
 
 pub(crate) fn entry_to_raft(entry: Entry) -> eraftpb::Entry {
-    let mut out = eraftpb::Entry::default();
-    out.term = entry.term;
-    out.index = entry.index;
+    let mut out = eraftpb::Entry { term: entry.term, index: entry.index, ..eraftpb::Entry::default() };
     match entry.kind {
         EntryKind::Normal => out.data = entry.data,
         EntryKind::Membership => {
@@ -30,11 +28,7 @@ pub(crate) fn entry_from_raft(entry: &eraftpb::Entry) -> Entry {
 }
 
 pub(crate) fn hard_state_to_raft(state: &HardState) -> eraftpb::HardState {
-    let mut out = eraftpb::HardState::default();
-    out.term = state.term;
-    out.vote = state.vote.0;
-    out.commit = state.commit;
-    out
+    eraftpb::HardState { term: state.term, vote: state.vote.0, commit: state.commit, ..eraftpb::HardState::default() }
 }
 
 pub(crate) fn hard_state_from_raft(state: &eraftpb::HardState) -> HardState {

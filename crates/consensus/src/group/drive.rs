@@ -8,7 +8,10 @@ use crate::log::OlderEntries;
 use crate::message::{Message, MessageKind};
 use crate::ready::{Persist, Ready};
 use raft::eraftpb::{self, MessageType};
-use stdx::Mono;
+use stdx::{Mono, NodeId};
+
+/// Entries decided and not applied with which a replica may still campaign.
+const BACKLOG_MAX: u64 = 1 << 14;
 
 impl<L: OlderEntries> Group<L> {
     /// Time has passed: campaigns, heartbeats, gives up. Call it at any rate; the configured tick is a good one.
@@ -65,9 +68,16 @@ impl<L: OlderEntries> Group<L> {
         }
     }
 
-    /// A campaign needs the right to vote, nobody to whom this replica owes patience, and a log that is durable to its end.
+    /// A campaign needs the right to vote, and nobody to whom this replica owes patience.
     fn can_campaign(&self) -> bool {
-        self.may_campaign && self.raw.raft.promotable() && !self.clock.is_guarded() && self.is_log_durable()
+        self.is_fit_to_lead() && self.raw.raft.promotable() && !self.clock.is_guarded()
+    }
+
+    /// Also when leadership is handed to it, a leader needs a log that is durable to its end, and to have applied nearly
+    /// everything: it could not serve before, and the engine reads all of the rest to look for membership changes.
+    fn is_fit_to_lead(&self) -> bool {
+        let backlog = self.commit_index() - self.applied_index();
+        self.may_campaign && self.is_log_durable() && backlog <= BACKLOG_MAX
     }
 
     fn is_log_durable(&self) -> bool {
@@ -103,17 +113,16 @@ impl<L: OlderEntries> Group<L> {
             return Err(StepError::Fenced(fault));
         }
         outcome.map_err(|_| StepError::UnknownPeer(from))?;
+        let of_this_term = self.term() == term;
         match kind {
-            MessageKind::Append | MessageKind::Heartbeat | MessageKind::Snapshot => {
-                if self.term() == term && self.leader() == Some(from) {
-                    self.clock.heard_leader();
-                    self.echo(mark, &here.id, sent_at);
-                }
+            MessageKind::Append | MessageKind::Heartbeat | MessageKind::Snapshot
+                if of_this_term && self.leader() == Some(from) =>
+            {
+                self.clock.heard_leader();
+                self.echo(mark, from, sent_at);
             }
-            MessageKind::AppendResponse | MessageKind::HeartbeatResponse => {
-                if self.is_leader() && self.term() == term {
-                    self.lease.echoed(from, sent_at, self.clock.now);
-                }
+            MessageKind::AppendResponse | MessageKind::HeartbeatResponse if of_this_term && self.is_leader() => {
+                self.lease.echoed(from, sent_at, self.clock.now);
             }
             _ => {}
         }
@@ -135,7 +144,7 @@ impl<L: OlderEntries> Group<L> {
             }
             // Votes are asked for when the log is durable; the engine counts on that when it is elected.
             MessageKind::RequestVoteResponse | MessageKind::RequestPreVoteResponse => !self.is_log_durable(),
-            MessageKind::TimeoutNow => !self.may_campaign || !self.is_log_durable(),
+            MessageKind::TimeoutNow => !self.is_fit_to_lead(),
             // The engine would forward it, and does not survive that for messages from outside.
             MessageKind::TransferLeader => !self.is_leader(),
             _ => false,
@@ -155,11 +164,11 @@ impl<L: OlderEntries> Group<L> {
     }
 
     /// Gives the leader its stamp back in the answers since `mark`.
-    fn echo(&mut self, mark: usize, from: &stdx::NodeId, sent_at: u64) {
+    fn echo(&mut self, mark: usize, leader: NodeId, sent_at: u64) {
         let term = self.term();
         for answer in self.outbox.fresh_since(mark) {
             let is_answer = matches!(answer.kind, MessageKind::AppendResponse | MessageKind::HeartbeatResponse);
-            if is_answer && answer.from == *from && answer.term == term {
+            if is_answer && answer.to == leader && answer.term == term {
                 answer.sent_at = sent_at;
             }
         }

@@ -26,9 +26,7 @@ impl<L: OlderEntries> Group<L> {
         if data.len() as u64 > self.config.max_uncommitted_bytes {
             return Err(ProposeError::TooLarge);
         }
-        let mut entry = RaftEntry::default();
-        entry.data = data;
-        self.append(entry)
+        self.append(RaftEntry { data, ..RaftEntry::default() })
     }
 
     fn append(&mut self, entry: RaftEntry) -> Result<Position, ProposeError> {
@@ -224,9 +222,8 @@ impl<L: OlderEntries> Group<L> {
         });
     }
 
-    /// Evidence that the leader crashed, such as its broken connection, after everything it sent was stepped: this replica
-    /// campaigns as soon as the vote guard allows and keeps trying, rather than wait for the election timeout. Hearing from
-    /// a leader ends the suspicion.
+    /// Evidence that the leader crashed, such as its broken connection: this replica campaigns as soon as the vote guard
+    /// allows and keeps trying, rather than wait for the election timeout. A leader that goes on speaking ends the suspicion.
     pub fn suspect_leader(&mut self, now: Mono) {
         self.clock.observe(now);
         if self.is_leader() {

@@ -1,5 +1,6 @@
 //! What one group does with one call.
 
+use super::cluster::Cluster;
 use super::replica::Disk;
 use crate::{
     Config, Entry, EntryKind, Group, GroupError, HardState, Membership, Message, MessageKind, ProposeError, Ready,
@@ -267,4 +268,31 @@ fn proposals_go_to_the_leader() {
     group.step(message(MessageKind::Heartbeat, 2), Mono(5)).unwrap();
     assert_eq!(group.propose(Bytes::from_static(b"x")), Err(ProposeError::NotLeader { leader: Some(NodeId(2)) }));
     assert_eq!(group.read_barrier(Mono(6)).err(), Some(ProposeError::NotLeader { leader: Some(NodeId(2)) }));
+}
+
+/// The moment of the crash falls anywhere between two heartbeats; disks take up to 5 ms.
+#[test]
+fn a_crash_that_is_noticed_costs_little_more_than_the_vote_guard() {
+    let mut times = Vec::new();
+    for seed in 0..60 {
+        let mut cluster = Cluster::new(3, 0, Config::new(ID), seed);
+        cluster.write_max = Duration::from_millis(5);
+        cluster.run(Duration::from_millis(1000 + seed * 7));
+        let old = cluster.leader().unwrap();
+        cluster.crash(old);
+        let crashed = cluster.now;
+        for id in cluster.ids() {
+            let now = cluster.time(id);
+            if let Some(group) = &mut cluster.replica(id).group {
+                group.suspect_leader(now);
+            }
+        }
+        while cluster.leases().iter().all(|(id, _)| *id == old) {
+            cluster.step();
+        }
+        times.push(cluster.now.since(crashed).as_millis());
+    }
+    times.sort_unstable();
+    println!("median {} ms, worst {} ms", times[30], times[59]);
+    assert!(times[30] <= 430 && times[59] <= 500, "{times:?}");
 }
