@@ -41,6 +41,7 @@ def benchmark(report, name, port, pipeline, *extra):
 def body(report):
     """The part."""
     with cluster.start() as system:
+        system.settle()
         plain, sharded = system.nodes[0].redis, system.nodes[0].cluster
         for port, client in ((plain, "redis_py_standalone.py"), (sharded, "redis_py_cluster.py")):
             run(report, client, [sys.executable, str(CLIENTS / client), str(port)])

@@ -94,6 +94,7 @@ def body(report):
     with cluster.DevCluster(command=COMMAND) as system:
         system.start()
         set_and_get(report, system)
+        system.settle()
         redirects(report, system)
         status_command(report, system)
         leader = system.leader("default")

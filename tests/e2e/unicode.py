@@ -94,6 +94,7 @@ def body(report):
     data = records()
     report.check(f"{len(data)} records", len(data) > RECORDS_LEAST)
     with cluster.start() as system:
+        system.settle()
         said = pipe(system.nodes[-1].redis, data.items())
         report.equal("redis-cli --pipe on a plain port", said, f"errors: 0, replies: {len(data)}")
         for port, group in by_owner(system, data).items():
@@ -102,6 +103,7 @@ def body(report):
         verify(report, system, data, "after loading")
         system.kill_everything()
         system.start()
+        system.settle()
         verify(report, system, data, "after kill -9 of all nodes")
         report.equal("stops cleanly", system.stop(), 0)
 

@@ -32,6 +32,8 @@ READY_SECONDS = 60.0
 # Connections that redis-server takes in the reference run.
 CLIENTS_MAX = 11_000
 STOP_SECONDS = 30.0
+# Leadership that does not move for this long stays where it is.
+REST_SECONDS = 2.0
 
 
 @dataclass
@@ -223,6 +225,19 @@ class DevCluster(_Owned):
 
         proc.wait_for("every node to be ready", settled, seconds)
 
+    def settle(self, seconds=READY_SECONDS):
+        """Waits until leadership rests: after a start it moves to the preferred replicas within seconds."""
+
+        def rests():
+            before = self._leaders()
+            time.sleep(REST_SECONDS)
+            return None not in before and before == self._leaders()
+
+        proc.wait_for("leadership to rest", rests, seconds)
+
+    def _leaders(self):
+        return [shard["leader"] for name in ("default", "cluster") for shard in self.shards(name)]
+
     def _settled(self, index):
         status = self.status(index) if self.ready(index) else None
         return (
@@ -232,14 +247,18 @@ class DevCluster(_Owned):
             and all(shard["leader"] is not None for shard in status["shards"])
         )
 
-    def shards(self, namespace, ask_node=None):
-        """The shards of a namespace as one node, by default the first that answers, sees them."""
-        order = range(self.count) if ask_node is None else [ask_node]
-        for index in order:
+    def shards(self, namespace):
+        """The shards of a namespace, each as the node sees it that knows its latest term."""
+        latest = {}
+        for index in range(self.count):
             status = self.status(index)
-            if status:
-                return [s for s in status["shards"] if s["namespace"] == namespace]
-        raise TimeoutError("no node answers /status")
+            for shard in status["shards"] if status else []:
+                known = latest.get(shard["id"])
+                if shard["namespace"] == namespace and (known is None or shard["term"] > known["term"]):
+                    latest[shard["id"]] = shard
+        if not latest:
+            raise TimeoutError("no node answers /status")
+        return [latest[shard] for shard in sorted(latest)]
 
     def index_of(self, node_id):
         """The index of a node id as `/status` names it."""
@@ -371,16 +390,19 @@ class ReferenceRedis(_Owned):
         """Waits until every server answers."""
         proc.wait_for("every server", lambda: all(map(self._answers, self.ports)), seconds)
 
+    def settle(self, _seconds=READY_SECONDS):
+        """Nothing moves here."""
+
     def leader(self, namespace="default", shard=0):
         """The one server behind the plain ports."""
         return 0 if namespace == "default" else None
 
-    def shards(self, namespace, ask_node=None):
+    def shards(self, namespace):
         """The masters' slot ranges, in the shape of `/status`; the leader is not a node index here."""
         if namespace == "default":
-            return [{"namespace": namespace, "slots": [0, 16383], "leader": 0}]
+            return [{"namespace": namespace, "slots": [0, 16383], "leader": 0, "term": 1}]
         rows = ask(self.nodes[0].cluster, "CLUSTER", "SLOTS")
-        return [{"namespace": namespace, "slots": [row[0], row[1]], "leader": None} for row in rows]
+        return [{"namespace": namespace, "slots": [row[0], row[1]], "leader": None, "term": 1} for row in rows]
 
     def index_of(self, node_id):
         """Ids are indices here."""
