@@ -97,6 +97,8 @@ pub enum ConsensusInput {
     Resume,
     /// Hand one leadership to a node.
     Transfer(ShardId, NodeId),
+    /// The replica's data is damaged: it forgets everything and is rebuilt from a snapshot of its peers.
+    Rebuild(ShardId, String),
     /// The log has room again, or has none.
     DiskFull(bool),
 }
@@ -174,6 +176,8 @@ pub enum StateEvent {
     SnapshotAnnounced(ShardId, Message),
     /// The membership in force from the entry at this index on.
     MembershipChanged(ShardId, u64, Membership),
+    /// The log of the replica is damaged or lost: nothing of its state may be trusted until a snapshot is installed.
+    Damaged(ShardId, String),
     /// Raft accepted the installed snapshot: the replica continues from it.
     SnapshotAccepted(ShardId, SnapshotMeta),
 }
@@ -210,6 +214,8 @@ pub enum StateOutput<R> {
     Send(NodeId, PeerMessage),
     /// The system shard applied a new map.
     MapChanged(Arc<ClusterMap>),
-    /// The replica's data is damaged or the engine failed: it is fenced.
+    /// The replica's data is damaged or the engine failed: it is fenced and being rebuilt.
     Fenced(ShardId, String),
+    /// A fenced replica was rebuilt.
+    Restored(ShardId),
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicU64,
+    AtomicBool, AtomicU64,
     Ordering::{Acquire, Release},
 };
 use stdx::{Mono, NodeId, ShardId};
@@ -31,6 +31,7 @@ pub struct ShardHandle {
     term: AtomicU64,
     leaderless_since: AtomicU64,
     lease_until: AtomicU64,
+    fenced: AtomicBool,
     applied: AtomicU64,
     committed: AtomicU64,
 }
@@ -70,6 +71,7 @@ impl ShardHandle {
             term: AtomicU64::new(0),
             leaderless_since: AtomicU64::new(now.0),
             lease_until: AtomicU64::new(0),
+            fenced: AtomicBool::new(false),
             applied: AtomicU64::new(0),
             committed: AtomicU64::new(0),
         }
@@ -101,6 +103,17 @@ impl ShardHandle {
     #[must_use]
     pub fn lease_valid(&self, now: Mono) -> bool {
         now.0 < self.lease_until.load(Acquire)
+    }
+
+    /// Whether the local replica's data is damaged and being rebuilt: nothing may be read from it.
+    #[must_use]
+    pub fn fenced(&self) -> bool {
+        self.fenced.load(Acquire)
+    }
+
+    /// Fences the local replica, or opens it again.
+    pub fn set_fenced(&self, fenced: bool) {
+        self.fenced.store(fenced, Release);
     }
 
     /// Last applied index here, for status.

@@ -336,8 +336,14 @@ impl Node {
 
     /// Records that a replica here cannot be used.
     pub fn fence(&self, shard: ShardId, why: String) {
-        tracing::error!(%shard, why, "replica fenced");
+        tracing::error!(%shard, why, "replica fenced: it is rebuilt from its peers");
         self.fenced.lock().insert(shard, why);
+    }
+
+    /// A fenced replica was rebuilt from its peers.
+    pub fn restored(&self, shard: ShardId) {
+        tracing::info!(%shard, "replica rebuilt");
+        self.fenced.lock().remove(&shard);
     }
 
     /// Replicas that cannot be used, and why.

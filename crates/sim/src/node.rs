@@ -218,6 +218,7 @@ impl SimNode {
                 StateOutput::Consensus(input) => self.consensus_input(input, out),
                 StateOutput::Send(to, message) => out.push(NodeEffect::Send(to, message)),
                 StateOutput::MapChanged(_) => {}
+                StateOutput::Restored(_) => {}
                 StateOutput::Fenced(shard, why) => {
                     panic!("{} {shard}: fenced without a fault injected: {why}", self.id)
                 }

@@ -149,7 +149,7 @@ pub fn read(
     wall: WallMs,
 ) -> Option<Reply> {
     let local = handle.local.as_ref()?;
-    if !stale && !handle.lease_valid(now) {
+    if handle.fenced() || (!stale && !handle.lease_valid(now)) {
         return None;
     }
     super::commands::evaluate(local, command, db, resp, handle.layout, wall)

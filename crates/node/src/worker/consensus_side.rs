@@ -9,7 +9,7 @@ use cluster::PeerMessage;
 use command::Fault;
 use consensus::{
     Barrier, Config, EntryKind, Group, HardState, Message, MessageKind, Persist, ProposeError, Ready, Restored, Role,
-    SnapshotMeta,
+    SnapshotMeta, StepError,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -78,6 +78,10 @@ pub struct ConsensusSide<D: Disk> {
     touched: BTreeSet<ShardId>,
     in_flight: VecDeque<(u64, Vec<(ShardId, u64)>)>,
     next_ticket: u64,
+    /// Shards whose log is to be removed in the next write set.
+    wiped: BTreeSet<ShardId>,
+    /// For groups that are started anew.
+    rng: Rng,
     disk_full: bool,
     resigned: bool,
 }
@@ -103,21 +107,23 @@ impl<D: Disk + Clone> ConsensusSide<D> {
             touched: BTreeSet::new(),
             in_flight: VecDeque::new(),
             next_ticket: 1,
+            wiped: BTreeSet::new(),
+            rng: rng.fork(),
             disk_full: false,
             resigned: false,
         };
         for boot in replicas {
-            side.add(boot, rng.fork(), now)?;
+            side.add(boot, now)?;
         }
         Ok(side)
     }
 
-    fn add(&mut self, boot: ReplicaBoot, rng: Rng, now: Mono) -> Result<(), String> {
+    fn add(&mut self, boot: ReplicaBoot, now: Mono) -> Result<(), String> {
         let shard = boot.handle.id;
         let older = ShardLog::new(self.log.clone(), shard);
         let (start, applied, written) = (boot.restored.start, boot.restored.applied, boot.restored.hard_state);
         let group =
-            Group::new(&self.config.raft, boot.restored, older, rng, now).map_err(|e| format!("{shard}: {e}"))?;
+            Group::new(&self.config.raft, boot.restored, older, self.rng.fork(), now).map_err(|e| format!("{shard}: {e}"))?;
         let slot = Slot {
             role: (group.role(), group.term(), group.leader()),
             group,
@@ -146,7 +152,7 @@ impl<D: Disk + Clone> ConsensusSide<D> {
     pub fn handle(&mut self, input: ConsensusInput, now: Mono, out: &mut Vec<ConsensusOutput>) {
         match input {
             ConsensusInput::Tick => self.tick(now, out),
-            ConsensusInput::Raft(shard, message) => self.raft(shard, message, now),
+            ConsensusInput::Raft(shard, message) => self.raft(shard, message, now, out),
             ConsensusInput::LinkDown(node) => self.for_led_by(node, now, |slot| slot.group.suspect_leader(now)),
             ConsensusInput::Silent(node) => self.for_led_by(node, now, |_| {}),
             ConsensusInput::LinkUp(_) => {}
@@ -158,21 +164,24 @@ impl<D: Disk + Clone> ConsensusSide<D> {
             ConsensusInput::Applied { shard, applied, flushed } => self.applied(shard, applied, flushed),
             ConsensusInput::Barrier { shard, token } => self.barrier(shard, token, now, out),
             ConsensusInput::SnapshotTaken { shard, to, meta } => self.snapshot_taken(shard, to, meta),
-            ConsensusInput::SnapshotInstalled { shard, message } => self.raft(shard, message, now),
+            ConsensusInput::SnapshotInstalled { shard, message } => self.raft(shard, message, now, out),
             ConsensusInput::SnapshotReported { shard, to, installed } => {
                 self.snapshot_reported(shard, to, installed, now)
             }
             ConsensusInput::StepDown => self.step_down(now),
             ConsensusInput::Resume => self.resume(),
             ConsensusInput::Transfer(shard, to) => self.with(shard, now, |slot| slot.group.transfer_leader(to, now)),
+            ConsensusInput::Rebuild(shard, why) => self.rebuild(shard, why, now, out),
             ConsensusInput::DiskFull(full) => self.disk_full = full,
         }
     }
 
     /// Collects what the groups want done since the last round. To be called after a run of `handle`.
     pub fn advance(&mut self, now: Mono, out: &mut Vec<ConsensusOutput>) {
-        let mut set = WriteSet { records: Vec::new() };
+        let wiped = std::mem::take(&mut self.wiped);
+        let mut set = WriteSet { records: wiped.into_iter().map(|shard| Record::Remove { shard }).collect() };
         let mut numbers = Vec::new();
+        let mut faults = Vec::new();
         for shard in std::mem::take(&mut self.touched) {
             let Some(slot) = self.slots.get_mut(&shard) else { continue };
             while let Some(ready) = slot.group.ready(now) {
@@ -180,12 +189,16 @@ impl<D: Disk + Clone> ConsensusSide<D> {
             }
             slot.compact(&self.log, self.config.log_bytes_kept, &mut set);
             slot.publish(now, out);
+            faults.extend(slot.group.fault().map(|fault| (shard, fault.to_string())));
         }
         if !set.records.is_empty() {
             let ticket = self.next_ticket;
             self.next_ticket += 1;
             self.in_flight.push_back((ticket, numbers));
             out.push(ConsensusOutput::Persist(ticket, set));
+        }
+        for (shard, why) in faults {
+            self.rebuild(shard, why, now, out);
         }
     }
 
@@ -245,17 +258,42 @@ impl<D: Disk + Clone> ConsensusSide<D> {
         out.extend(asleep.into_iter().map(|(to, shards)| ConsensusOutput::Send(to, PeerMessage::Hibernate { shards })));
     }
 
-    fn raft(&mut self, shard: ShardId, message: Message, now: Mono) {
+    fn raft(&mut self, shard: ShardId, message: Message, now: Mono, out: &mut Vec<ConsensusOutput>) {
+        let mut damage = None;
         self.with(shard, now, |slot| {
-            if message.entries.is_empty() {
-                // Heartbeats alone are no activity: they must not keep a group awake.
-                slot.active_at = slot.active_at.min(now);
-            } else {
+            // Heartbeats are no activity: they must not keep a group awake.
+            if !message.entries.is_empty() {
                 slot.active_at = now;
             }
-            // A refused message is a stale or foreign one: Raft tolerates its loss.
-            let _ = slot.group.step(message, now);
+            match slot.group.step(message, now) {
+                Err(error @ (StepError::LogLost { .. } | StepError::Fenced(_))) => damage = Some(error.to_string()),
+                // A refused message is a stale or foreign one: Raft tolerates its loss.
+                Ok(()) | Err(_) => {}
+            }
         });
+        if let Some(why) = damage {
+            self.rebuild(shard, why, now, out);
+        }
+    }
+
+    /// Starts a group anew as one that knows nothing: it takes no part in elections until it has installed a snapshot,
+    /// because it may have promised what it forgets here.
+    fn rebuild(&mut self, shard: ShardId, why: String, now: Mono, out: &mut Vec<ConsensusOutput>) {
+        let Some(old) = self.slots.remove(&shard) else { return };
+        out.push(ConsensusOutput::State(StateEvent::Damaged(shard, why)));
+        old.handle.set_lease(Mono(0));
+        for token in old.barriers.into_values() {
+            out.push(ConsensusOutput::State(StateEvent::BarrierFailed { shard, token }));
+        }
+        // What is under way to the log belongs to the old group.
+        for (_, numbers) in &mut self.in_flight {
+            numbers.retain(|(s, _)| *s != shard);
+        }
+        self.wiped.insert(shard);
+        let boot = ReplicaBoot { handle: old.handle, restored: Restored::joining(), preferred_leader: old.preferred_leader };
+        if let Err(why) = self.add(boot, now) {
+            out.push(ConsensusOutput::State(StateEvent::Damaged(shard, why)));
+        }
     }
 
     fn hibernate(&mut self, from: NodeId, shards: &[(ShardId, u64, u64)]) {

@@ -112,7 +112,7 @@ impl<D: Disk> LogThread<D> {
                 }
                 Err(LogError::Damaged(damage)) if damage.shard.is_some() => {
                     // The shard's log is fenced: its records are left out, the other groups go on.
-                    self.node.fence(damage.shard.unwrap_or_default(), damage.to_string());
+                    self.rebuild(damage.shard.unwrap_or_default(), damage.to_string());
                     let rest: Vec<Record> =
                         set.records.iter().filter(|r| Some(shard_of(r)) != damage.shard).cloned().collect();
                     return self.persist(&WriteSet { records: rest }, full);
@@ -127,12 +127,17 @@ impl<D: Disk> LogThread<D> {
         synced
     }
 
+    /// A shard's log is damaged: the shard is rebuilt from its peers, the others go on.
+    fn rebuild(&self, shard: stdx::ShardId, why: String) {
+        self.inbox().consensus.send(ConsensusInput::Rebuild(shard, why));
+    }
+
     fn reclaim(&mut self) -> Result<(), LogError> {
         match self.writer.reclaim() {
             Ok(done) => {
                 for damage in done.damaged {
                     if let Some(shard) = damage.shard {
-                        self.node.fence(shard, damage.to_string());
+                        self.rebuild(shard, damage.to_string());
                     }
                 }
                 Ok(())

@@ -79,6 +79,7 @@ impl Effects {
                 StateOutput::Send(to, message) => self.wakes.send(to, message),
                 StateOutput::MapChanged(map) => node.adopt_map(&map),
                 StateOutput::Fenced(shard, why) => node.fence(shard, why),
+                StateOutput::Restored(shard) => node.restored(shard),
             }
         }
         // The consensus thread begins while the replies are still being delivered.

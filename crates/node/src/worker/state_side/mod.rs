@@ -145,6 +145,11 @@ impl<R> StateSide<R> {
             StateEvent::BarrierFailed { token, .. } => shard.barrier_failed(token, out),
             StateEvent::SnapshotWanted(_, to) => step = snapshot_for(shard, to, &mut self.transfers, now, out),
             StateEvent::SnapshotAnnounced(_, message) => self.transfers.announce(id, message, now, out),
+            StateEvent::Damaged(..) if shard.fenced => {}
+            StateEvent::Damaged(_, why) => {
+                shard.fence(out);
+                out.push(StateOutput::Fenced(id, why));
+            }
             StateEvent::SnapshotAccepted(_, meta) => {
                 assert!(shard.applied.index >= meta.index, "Raft accepts a snapshot only after its data is installed");
             }
@@ -185,7 +190,8 @@ impl<R> StateSide<R> {
                 let Some(local) = self.shards.get(&shard) else { return };
                 let membership = meta.membership.encode();
                 let applied = Applied { index: meta.index, term: meta.term, stamp_ms, membership };
-                self.transfers.offered(from, shard, id, applied, message, &local.replica.clone(), now, out);
+                let held = if local.fenced { 0 } else { local.applied.index };
+                self.transfers.offered(from, shard, id, applied, message, &local.replica.clone(), held, now, out);
             }
             PeerMessage::SnapshotFetch { shard, id, after, max_bytes } => {
                 self.transfers.fetch(from, shard, id, after, max_bytes, now, out);
@@ -209,9 +215,11 @@ impl<R> StateSide<R> {
     }
 }
 
+/// The replica's data cannot be used: it is fenced, and its group starts anew.
 fn fence<R>(shard: &mut Shard<R>, error: &EngineError, out: &mut Vec<StateOutput<R>>) {
     shard.fence(out);
     out.push(StateOutput::Fenced(shard.handle.id, error.to_string()));
+    out.push(StateOutput::Consensus(ConsensusInput::Rebuild(shard.handle.id, error.to_string())));
 }
 
 fn snapshot_for<R>(
@@ -245,6 +253,7 @@ impl StateEvent {
             | StateEvent::BarrierFailed { shard, .. }
             | StateEvent::SnapshotWanted(shard, _)
             | StateEvent::SnapshotAnnounced(shard, _)
+            | StateEvent::Damaged(shard, _)
             | StateEvent::SnapshotAccepted(shard, _)
             | StateEvent::MembershipChanged(shard, ..) => *shard,
         }

@@ -472,6 +472,10 @@ impl<R> Shard<R> {
             local.directory.load(&self.replica.read())?;
         }
         self.pending.skipped(self.applied.index, |to, outcome| out.push(StateOutput::Reply(to, outcome)));
+        if std::mem::take(&mut self.fenced) {
+            self.handle.set_fenced(false);
+            out.push(StateOutput::Restored(self.handle.id));
+        }
         Ok(())
     }
 
@@ -497,6 +501,7 @@ impl<R> Shard<R> {
     /// Refuses everything from here on: the data is damaged.
     pub fn fence(&mut self, out: &mut Vec<StateOutput<R>>) {
         self.fenced = true;
+        self.handle.set_fenced(true);
         self.reign = None;
         self.reset();
         let waiting = std::mem::take(&mut self.waiting);

@@ -100,7 +100,7 @@ impl Transfers {
         out.push(StateOutput::Send(to, PeerMessage::SnapshotOffer { shard, id: *id, meta, stamp_ms, message }));
     }
 
-    /// A peer offers a snapshot of a shard held here.
+    /// A peer offers a snapshot of a shard whose replica here stands at `held`; 0 when what it holds is damaged.
     #[allow(clippy::too_many_arguments)]
     pub fn offered<R>(
         &mut self,
@@ -110,10 +110,11 @@ impl Transfers {
         applied: Applied,
         message: Message,
         replica: &Arc<Replica>,
+        held: u64,
         now: Mono,
         out: &mut Vec<StateOutput<R>>,
     ) {
-        if applied.index <= replica.applied().index {
+        if applied.index <= held {
             // The log brought us there meanwhile: let Raft tell the leader so.
             out.push(StateOutput::Consensus(ConsensusInput::SnapshotInstalled { shard, message }));
             return;
