@@ -185,7 +185,8 @@ impl Commit {
             return None;
         }
         let pairs = b[COMMIT_FIXED..].chunks_exact(COMMIT_PAIR);
-        Some(Commit {
+        let possible = u32_at(b, 4) <= u32_at(b, 0);
+        possible.then(|| Commit {
             round_start: u32_at(b, 0),
             synced: u32_at(b, 4),
             epoch: u32_at(b, 8),

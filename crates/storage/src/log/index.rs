@@ -47,6 +47,8 @@ pub(crate) struct Group {
     pub bytes: u64,
     /// Set when something of this group is damaged: segment and offset.
     pub fence: Option<(u32, u32)>,
+    /// The segment of the record that says so; `None` while only the damage itself does.
+    pub fence_at: Option<u32>,
 }
 
 impl Group {
@@ -81,9 +83,13 @@ impl Group {
         }
     }
 
-    /// The oldest segment that start, hard state or fence is written in.
+    /// The oldest segment that must stay for start, hard state or fence to be known; 0 for a fence that no record says: what
+    /// proves the damage may be anywhere.
     pub(crate) fn state_at(&self) -> Option<u32> {
-        [self.start_at, self.hard_at, self.fence.map(|f| f.0)].into_iter().flatten().min()
+        match self.fence {
+            Some(_) => Some(self.fence_at.unwrap_or(0)),
+            None => self.start_at.into_iter().chain(self.hard_at).min(),
+        }
     }
 }
 
@@ -169,13 +175,11 @@ impl<F: DiskFile> Index<F> {
             Change::State { shard, segment } => {
                 let group = self.groups.entry(shard).or_default();
                 (group.start_at, group.hard_at) = (Some(segment), Some(segment));
-                if let Some(fence) = &mut group.fence {
-                    fence.0 = segment;
-                }
+                group.fence_at = group.fence.map(|_| segment);
             }
             Change::Fence { shard, segment, offset } => {
                 let group = self.groups.entry(shard).or_default();
-                group.fence = Some((segment, offset));
+                (group.fence, group.fence_at) = (Some((segment, offset)), Some(segment));
                 group.bytes = 0;
                 let dropped = std::mem::take(&mut group.entries);
                 self.release(dropped);

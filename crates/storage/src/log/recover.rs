@@ -61,6 +61,7 @@ pub(crate) fn open<D: Disk>(disk: D, options: LogOptions) -> Result<Opened<D>, L
         length: u32::try_from(newest.length).unwrap_or(u32::MAX),
         tail,
         synced: tail,
+        closed: replay.wrecked == Some(last),
     };
     let epoch = survey.epoch.max(replay.epoch).saturating_add(1);
     Ok(assemble(files, segments, current, epoch, base, replay))
@@ -177,7 +178,8 @@ fn begin<D: Disk>(files: Files<D>) -> Result<Opened<D>, LogError> {
     let file = Arc::new(made.file);
     let seed = format::seed(files.options.identity, FIRST);
     let tail = SEGMENT_HEADER_BYTES;
-    let current = Current { sequence: FIRST, file: file.clone(), seed, length: made.length, tail, synced: tail };
+    let current =
+        Current { sequence: FIRST, file: file.clone(), seed, length: made.length, tail, synced: tail, closed: false };
     let found = Found { file, length: u64::from(made.length), header: None, seed };
     Ok(assemble(files, BTreeMap::from([(FIRST, found)]), current, 1, FIRST, Replay::default()))
 }

@@ -38,6 +38,8 @@ pub(crate) struct Replay {
     pub epoch: u32,
     /// Segments below this are free.
     pub base: u32,
+    /// The last segment in which a round that was synced did not verify.
+    pub wrecked: Option<u32>,
 }
 
 impl Replay {
@@ -122,6 +124,7 @@ impl Replay {
         start: u32,
         synced: u32,
     ) -> Result<u32, LogError> {
+        self.wrecked = Some(segment);
         let mut rest = Wreck { start, records: Vec::new(), payloads: Vec::new(), first_bad: None };
         let mut at = start;
         while at < synced {
@@ -146,7 +149,7 @@ impl Replay {
                 }
                 Parsed::BadPayload(_) | Parsed::Commit(..) | Parsed::Nothing => {
                     rest.first_bad.get_or_insert(at);
-                    at += RECORD_ALIGN;
+                    at = at.saturating_add(RECORD_ALIGN);
                 }
             }
         }
@@ -200,7 +203,6 @@ impl Replay {
     fn fence(&mut self, shard: ShardId, segment: u32, offset: u32) {
         let building = self.groups.entry(shard).or_default();
         building.group.fence.get_or_insert((segment, offset));
-        (building.group.start_at, building.group.hard_at) = (None, None);
         building.runs.clear();
     }
 
@@ -214,8 +216,8 @@ impl Replay {
             return;
         }
         if group.fence.is_some() {
-            if let Body::Group(..) = seen.body {
-                group.fence = Some(here);
+            if let Body::Group(_, true) = seen.body {
+                (group.fence, group.fence_at) = (Some(here), Some(segment));
             }
             return;
         }
@@ -249,6 +251,7 @@ impl Replay {
                 (group.hard_state, group.hard_at) = (state, Some(segment));
                 building.runs.drop_through(at.index);
                 if fenced {
+                    group.fence_at = Some(segment);
                     self.fence(header.shard, segment, seen.offset);
                 }
             }

@@ -38,11 +38,13 @@ pub(crate) struct Current<F> {
     pub tail: u32,
     /// Everything before this is synced.
     pub synced: u32,
+    /// Nothing is written to a segment with damage in it: what lies behind may be all that tells of it.
+    pub closed: bool,
 }
 
 impl<F> Current<F> {
     fn room(&self) -> u64 {
-        u64::from(self.length.saturating_sub(self.tail))
+        if self.closed { 0 } else { u64::from(self.length.saturating_sub(self.tail)) }
     }
 }
 
@@ -190,7 +192,7 @@ impl<D: Disk> LogWriter<D> {
         let segment = Segment { file: file.clone(), seed, length: u64::from(length), live: 0 };
         self.shared.write().segments.insert(sequence, segment);
         let tail = SEGMENT_HEADER_BYTES;
-        self.current = Current { sequence, file, seed, length, tail, synced: tail };
+        self.current = Current { sequence, file, seed, length, tail, synced: tail, closed: false };
         Ok(())
     }
 

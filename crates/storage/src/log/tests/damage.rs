@@ -68,7 +68,7 @@ fn every_flipped_byte_is_found_or_harmless() {
     for (name, length) in [("00000001.log", u64::from(SEGMENT)), ("00000002.log", end + 100)] {
         // The large payload is all alike: a few of its bytes are enough.
         for at in (0..length).filter(|at| name != "00000001.log" || *at < 5400 || *at > 15_000 || at % 500 == 0) {
-            for mask in [1, 0x80, 0xff] {
+            for mask in [1, 0xff] {
                 let disk = copy(&disk);
                 assert!(disk.rot(name, at, mask));
                 let opened = open(&disk);
@@ -83,7 +83,7 @@ fn every_flipped_byte_is_found_or_harmless() {
             }
         }
     }
-    assert!(named > 1000 && noted > 500 && harmless > 1000, "{named} {noted} {harmless}");
+    assert!(named > 1000 && noted > 300 && harmless > 1000, "{named} {noted} {harmless}");
     assert_eq!(unknown, 0, "one flipped byte always leaves enough to tell whom it hurts");
 }
 
@@ -149,6 +149,29 @@ fn a_fence_lasts_until_the_group_is_removed() {
     let (_, reader, recovered) = open(&disk);
     assert_eq!(recovered.damaged, []);
     assert_eq!(reader.entries(shard(1), 71, 99, 99).unwrap().len(), 2);
+}
+
+/// What proves the damage may be freed before the group is removed: the fence is written down first. Nothing is written
+/// behind the damage in its own segment.
+#[test]
+fn a_fence_outlives_the_segment_that_proves_it() {
+    let disk = small_log_with_rot();
+    let (mut writer, _, recovered) = open(&disk);
+    let fenced = hurt(&recovered.damaged);
+    assert!(!fenced.0.is_empty());
+    for index in 1..60 {
+        write(&mut writer, vec![entries(9, 1, index, index, 900), start(9, index, 1)]).unwrap();
+    }
+    assert_eq!(disk.contents("00000002.log"), small_log_with_rot().contents("00000002.log"));
+    while writer.reclaim().unwrap().more {}
+    assert!(disk.contents("00000002.log").is_none(), "it is freed");
+    assert_eq!(hurt(&open(&disk).2.damaged), fenced);
+}
+
+fn small_log_with_rot() -> MemDisk {
+    let (disk, _, _) = small_log();
+    disk.rot("00000002.log", 4096 + 60, 1);
+    disk
 }
 
 /// After damage whose shard is unknown, a shard that begins later is not fenced at the next opening.

@@ -2,7 +2,7 @@
 //! point that lose and tear what was not synced. After each, what recovery finds must be what the model was at some
 //! append not before the last completed sync; and none of it may be taken for damage.
 
-use super::super::{LogError, LogOptions, LogReader, LogWriter, Record, WriteSet};
+use super::super::{LogError, LogOptions, LogReader, LogWriter, Note, Record, WriteSet};
 use super::{Log, Model, SEGMENT, check_accounts, entries, hard_state, options, shard, start};
 use crate::memdisk::MemDisk;
 use proptest::prelude::*;
@@ -235,6 +235,8 @@ impl Life {
             opened => opened.expect("opens"),
         };
         assert_eq!(recovered.damaged, [], "{:?}", recovered.notes);
+        let odd = |note: &&Note| matches!(note, Note::HeaderDamaged { .. } | Note::CommitDamaged { .. });
+        assert_eq!(recovered.notes.iter().find(odd), None);
         let candidates = std::iter::once(&self.durable).chain(&self.since);
         let found = candidates.rev().find(|model| model.matches(&recovered, &reader));
         let found = found.unwrap_or_else(|| panic!("recovered {recovered:?}, durable {:?}", self.durable)).clone();

@@ -166,6 +166,29 @@ fn the_remains_of_a_cut_round_never_come_back() {
     assert_eq!((recovered.groups[&shard(1)].last.index, recovered.damaged), (2, vec![]));
 }
 
+/// A round is torn and cut; another of the same shape is torn over it, so that a record of the first one, intact, stands
+/// where the second one's should. The second one's commit must not take it for its own.
+#[test]
+fn a_round_is_not_completed_by_the_remains_of_another() {
+    let disk = MemDisk::new();
+    let (mut writer, _, _) = open(&disk);
+    write(&mut writer, vec![entries(1, 1, 1, 1, 700)]).unwrap();
+    let begin = writer.current.tail as usize;
+    writer.append(&WriteSet { records: vec![entries(1, 2, 2, 3, 700)] }).unwrap();
+    let mut torn = disk.contents("00000001.log").unwrap();
+    let remains = torn[begin..begin + 736].to_vec();
+    torn[begin + 2 * 736..].fill(0);
+    disk.set_contents("00000001.log", torn);
+    let (mut writer, _, _) = open(&disk);
+    assert_eq!(writer.current.tail as usize, begin);
+    writer.append(&WriteSet { records: vec![entries(1, 3, 2, 3, 700)] }).unwrap();
+    let mut mixed = disk.contents("00000001.log").unwrap();
+    mixed[begin..begin + 736].copy_from_slice(&remains);
+    disk.set_contents("00000001.log", mixed);
+    let (_, _, recovered) = open(&disk);
+    assert_eq!((recovered.groups[&shard(1)].last, recovered.damaged), (Position { index: 1, term: 1 }, vec![]));
+}
+
 #[test]
 fn one_write_and_one_sync_for_a_round() {
     let disk = MemDisk::new();
