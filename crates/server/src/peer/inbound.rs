@@ -9,7 +9,7 @@ use protocol::peer::{Hello, bytes_wanted, decode};
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::NodeId;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -17,7 +17,8 @@ use tokio::sync::watch;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections on the peer port at a time, introduced or not: four from every node of a large cluster.
 const CONNECTIONS_MAX: usize = 256;
-/// Room made before each read.
+/// Bytes read at once. They are copied into a buffer of the size that arrived, because entries are kept as slices of it:
+/// a small entry must not keep a large buffer in memory.
 const READ_BYTES: usize = 128 * 1024;
 /// Room reserved at once for a large frame.
 const RESERVE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -51,7 +52,7 @@ pub async fn listen(node: Arc<Node>, listener: TcpListener, hello: Hello, mut st
 /// Serves one connection. `Ok` when it stood and then ended in an ordinary way.
 async fn serve(node: &Arc<Node>, mut stream: TcpStream, hello: &Hello) -> Result<(), LinkError> {
     stream.set_nodelay(true)?;
-    let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    let mut buffer = BytesMut::new();
     let theirs = read_hello(&mut stream, &mut buffer).await?;
     let mut out = Vec::new();
     hello.encode_into(&mut out)?;
@@ -71,6 +72,7 @@ async fn serve(node: &Arc<Node>, mut stream: TcpStream, hello: &Hello) -> Result
 
 async fn receive(node: &Arc<Node>, mut stream: TcpStream, from: NodeId, mut buffer: BytesMut) -> LinkError {
     let mut router = Router::new(node.clone(), from);
+    let mut scratch = vec![0; READ_BYTES];
     loop {
         loop {
             match decode(&mut buffer) {
@@ -83,10 +85,12 @@ async fn receive(node: &Arc<Node>, mut stream: TcpStream, from: NodeId, mut buff
             }
         }
         router.finish();
-        buffer.reserve(bytes_wanted(&buffer).clamp(READ_BYTES, RESERVE_BYTES_MAX));
-        match stream.read_buf(&mut buffer).await {
+        match stream.read(&mut scratch).await {
             Ok(0) => return LinkError::Closed,
-            Ok(_) => {}
+            Ok(n) => {
+                buffer.reserve(bytes_wanted(&buffer).clamp(n, RESERVE_BYTES_MAX));
+                buffer.extend_from_slice(&scratch[..n]);
+            }
             Err(error) => return error.into(),
         }
     }
