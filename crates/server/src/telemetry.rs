@@ -3,7 +3,13 @@
 use crate::config::{LogFormat, Logging};
 use node::gateway::Usage;
 use std::io::IsTerminal as _;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Our own crates; others are heard only when they warn.
+const OWN: [&str; 3] = ["server", "node", "polder"];
 
 /// Starts logging. A second call changes nothing.
 pub fn init(config: &Logging) {
@@ -12,12 +18,14 @@ pub fn init(config: &Logging) {
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    let builder =
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(LevelFilter::from_level(config.level));
+    let level = LevelFilter::from_level(config.level);
+    let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(OWN.map(|name| (name, level)));
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(filter);
     let result = if human {
-        builder.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init()
+        registry.with(lines.with_target(false).with_ansi(std::io::stderr().is_terminal())).try_init()
     } else {
-        builder.json().flatten_event(true).try_init()
+        registry.with(lines.json().flatten_event(true)).try_init()
     };
     // Somebody (a test) has installed a subscriber before: theirs stays.
     drop(result);

@@ -155,7 +155,7 @@ impl Session {
 
     fn run(&mut self, command: Command, cx: Context<'_>) -> Action {
         let spec = command.spec;
-        self.tally.call(spec.name);
+        self.tally.call(spec);
         if self.queue.is_some() && !runs_inside_multi(spec.name) {
             return self.enqueue(command, cx);
         }
@@ -172,7 +172,7 @@ impl Session {
         let routed = match self.route(&command, cx) {
             Ok(routed) => routed,
             Err(reply) => {
-                self.tally.rejected(command.spec.name);
+                self.tally.rejected(command.spec);
                 return Action::Reply(reply);
             }
         };

@@ -1,6 +1,6 @@
 //! Counters that INFO reports and CONFIG RESETSTAT clears.
 
-use command::Reply;
+use command::{COMMAND_COUNT, Reply, Spec, specs};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -21,8 +21,17 @@ pub struct Calls {
     pub failed: u64,
 }
 
-/// Counters of the whole node.
+/// Counters of one command, on a cache line of their own: two busy commands must not slow each other.
 #[derive(Debug, Default)]
+#[repr(align(64))]
+struct Row {
+    calls: AtomicU64,
+    rejected: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// Counters of the whole node.
+#[derive(Debug)]
 pub struct Stats {
     /// Connections accepted.
     pub connections: AtomicU64,
@@ -38,8 +47,24 @@ pub struct Stats {
     pub local_reads: AtomicU64,
     /// Error replies sent.
     pub errors: AtomicU64,
-    by_command: Mutex<BTreeMap<&'static str, Calls>>,
+    by_command: Box<[Row]>,
     by_error: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Default for Stats {
+    fn default() -> Stats {
+        Stats {
+            connections: AtomicU64::default(),
+            rejected_connections: AtomicU64::default(),
+            bytes_in: AtomicU64::default(),
+            bytes_out: AtomicU64::default(),
+            commands: AtomicU64::default(),
+            local_reads: AtomicU64::default(),
+            errors: AtomicU64::default(),
+            by_command: (0..COMMAND_COUNT).map(|_| Row::default()).collect(),
+            by_error: Mutex::default(),
+        }
+    }
 }
 
 impl Stats {
@@ -63,10 +88,16 @@ impl Stats {
         }
     }
 
-    /// Calls by command.
+    /// Calls of commands that were called, by name.
     #[must_use]
     pub fn by_command(&self) -> Vec<(&'static str, Calls)> {
-        self.by_command.lock().iter().map(|(name, calls)| (*name, *calls)).collect()
+        let read = |row: &Row| Calls {
+            calls: row.calls.load(Relaxed),
+            rejected: row.rejected.load(Relaxed),
+            failed: row.failed.load(Relaxed),
+        };
+        let all = specs().iter().map(|spec| (spec.name, read(&self.by_command[spec.id.index()])));
+        all.filter(|(_, calls)| *calls != Calls::default()).collect()
     }
 
     /// Errors by code.
@@ -88,32 +119,33 @@ impl Stats {
         ] {
             counter.store(0, Relaxed);
         }
-        self.by_command.lock().clear();
+        for row in &self.by_command {
+            for counter in [&row.calls, &row.rejected, &row.failed] {
+                counter.store(0, Relaxed);
+            }
+        }
         self.by_error.lock().clear();
     }
 }
 
-/// What one connection counted since it last told the node: most batches hold one or two different commands, so that a
-/// batch costs one lock.
+/// What one connection counted since it last told the node: most batches hold one or two different commands.
 #[derive(Debug, Default)]
 pub struct Tally {
-    seen: smallvec::SmallVec<[(&'static str, Calls); 8]>,
-    commands: u64,
+    seen: smallvec::SmallVec<[(&'static Spec, Calls); 4]>,
     local_reads: u64,
     last: Option<&'static str>,
 }
 
 impl Tally {
     /// Counts a call.
-    pub fn call(&mut self, name: &'static str) {
-        self.commands += 1;
-        self.last = Some(name);
-        self.entry(name).calls += 1;
+    pub fn call(&mut self, spec: &'static Spec) {
+        self.last = Some(spec.name);
+        self.entry(spec).calls += 1;
     }
 
     /// Counts a command that was refused before it ran.
-    pub fn rejected(&mut self, name: &'static str) {
-        self.entry(name).rejected += 1;
+    pub fn rejected(&mut self, spec: &'static Spec) {
+        self.entry(spec).rejected += 1;
     }
 
     /// Counts a read served without visiting a worker.
@@ -127,11 +159,9 @@ impl Tally {
         self.last
     }
 
-    fn entry(&mut self, name: &'static str) -> &mut Calls {
-        // Names come from the static table: comparing addresses first is enough in nearly every case.
-        let at = self.seen.iter().position(|(n, _)| std::ptr::eq(*n, name) || *n == name);
-        let at = at.unwrap_or_else(|| {
-            self.seen.push((name, Calls::default()));
+    fn entry(&mut self, spec: &'static Spec) -> &mut Calls {
+        let at = self.seen.iter().position(|(s, _)| *s == spec).unwrap_or_else(|| {
+            self.seen.push((spec, Calls::default()));
             self.seen.len() - 1
         });
         &mut self.seen[at].1
@@ -142,15 +172,22 @@ impl Tally {
         if self.seen.is_empty() {
             return;
         }
-        stats.commands.fetch_add(self.commands, Relaxed);
-        stats.local_reads.fetch_add(self.local_reads, Relaxed);
-        let mut all = stats.by_command.lock();
-        for (name, calls) in self.seen.drain(..) {
-            let sum = all.entry(name).or_default();
-            sum.calls += calls.calls;
-            sum.rejected += calls.rejected;
-            sum.failed += calls.failed;
+        let mut commands = 0;
+        for (spec, calls) in self.seen.drain(..) {
+            let row = &stats.by_command[spec.id.index()];
+            commands += calls.calls;
+            for (counter, n) in
+                [(&row.calls, calls.calls), (&row.rejected, calls.rejected), (&row.failed, calls.failed)]
+            {
+                if n > 0 {
+                    counter.fetch_add(n, Relaxed);
+                }
+            }
         }
-        (self.commands, self.local_reads, self.last) = (0, 0, None);
+        stats.commands.fetch_add(commands, Relaxed);
+        if self.local_reads > 0 {
+            stats.local_reads.fetch_add(self.local_reads, Relaxed);
+        }
+        (self.local_reads, self.last) = (0, None);
     }
 }

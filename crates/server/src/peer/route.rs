@@ -5,7 +5,7 @@ use crate::mailbox::{Waiter, Wakes};
 use crate::node::Node;
 use cluster::{ForwardedReply, PeerMessage, Request};
 use command::Work;
-use node::{ConsensusInput, StateInput, Task, worker_of};
+use node::{ConsensusInput, RouteTable, StateInput, Task, worker_of};
 use std::sync::Arc;
 use stdx::{NodeId, ShardId};
 
@@ -16,6 +16,8 @@ pub struct Router {
     workers: Vec<Batch>,
     replies: Vec<(u64, ForwardedReply)>,
     wakes: Wakes,
+    table: Arc<RouteTable>,
+    table_version: u64,
 }
 
 /// What one worker gets from a batch.
@@ -30,7 +32,8 @@ impl Router {
     /// A router for what `from` says.
     pub fn new(node: Arc<Node>, from: NodeId) -> Router {
         let workers = node.workers.iter().map(|_| Batch::default()).collect();
-        Router { node, from, workers, replies: Vec::new(), wakes: Wakes::default() }
+        let (table_version, table) = (node.shared.version(), node.shared.table());
+        Router { node, from, workers, replies: Vec::new(), wakes: Wakes::default(), table, table_version }
     }
 
     /// Takes one message.
@@ -82,9 +85,12 @@ impl Router {
             && command.spec.is_readonly()
             && !self.node.forwards_under_way(self.from, request.session.client)
         {
-            let table = self.node.shared.table();
+            if self.table_version != self.node.shared.version() {
+                self.table_version = self.node.shared.version();
+                self.table = self.node.shared.table();
+            }
             let (now, wall) = (clock::now(), clock::wall());
-            let reply = table.shards.get(&request.shard).and_then(|handle| {
+            let reply = self.table.shards.get(&request.shard).and_then(|handle| {
                 node::gateway::read(handle, command, request.db, request.resp, request.stale_ok, now, wall)
             });
             if let Some(reply) = reply {
