@@ -88,6 +88,14 @@ impl Spilled {
     }
 }
 
+/// How many fields a hash has.
+pub(crate) fn field_count(name: &Name, record: &Record) -> Outcome<u64> {
+    match Spilled::decode(name, record)? {
+        Some(spilled) => Ok(spilled.count),
+        None => Ok(inline::count(&record.body)?),
+    }
+}
+
 /// A field record's value is one byte of flags, none of which is in use, and the field's value.
 const FIELD_PLAIN: u8 = 0;
 

@@ -37,6 +37,7 @@ pub(crate) const ROWS: &[Row] = &[
     reads("object|freq", object::freq),
     reads("object|idletime", object::idletime),
     reads("object|refcount", object::refcount),
+    reads("memory|usage", object::memory_usage),
     reads("scan", scan::scan),
     reads("keys", scan::keys),
     reads("randomkey", scan::randomkey),

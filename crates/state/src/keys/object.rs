@@ -1,10 +1,12 @@
-//! OBJECT: what Redis would say about its memory. Encodings are named by Redis' thresholds, whatever the layout here.
+//! OBJECT and MEMORY USAGE. Encodings are named by Redis' thresholds, whatever the layout here; sizes are ours.
 
 use crate::ctx::Ctx;
-use crate::parse::integer;
-use crate::records::{Flags, Record, Type};
-use crate::reply::{Outcome, fail};
+use crate::hashes;
+use crate::parse::{int_arg, integer, is};
+use crate::records::{self, Flags, Name, Record, Type};
+use crate::reply::{Outcome, SYNTAX, fail};
 use command::{Command, Reply};
+use std::ops::ControlFlow;
 
 /// Longest string that Redis embeds in its object, bytes.
 const EMBSTR_MAX: usize = 44;
@@ -54,4 +56,43 @@ pub(super) fn idletime(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
 
 pub(super) fn refcount(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
     Ok(lookup(ctx, cmd)?.map_or(Reply::Null, |_| Reply::Integer(1)))
+}
+
+/// The bytes of a key's records. Of a large collection a few parts are read and the rest is taken to be like them.
+pub(super) fn memory_usage(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
+    /// Parts that are read at most, whatever SAMPLES says.
+    const SAMPLES_MAX: usize = 10_000;
+    let samples = match &cmd.args[3..] {
+        [] => 5,
+        [option, count] if is(option, "samples") => match usize::try_from(int_arg(count)?) {
+            Ok(0) => SAMPLES_MAX,
+            Ok(count) => count.min(SAMPLES_MAX),
+            Err(_) => return fail(SYNTAX),
+        },
+        _ => return fail(SYNTAX),
+    };
+    let name = ctx.name(&cmd.args[2])?;
+    let Some(value) = ctx.get(name.record())? else { return Ok(Reply::Null) };
+    let record = Record::decode(&value)?;
+    if record.expired(ctx.env.now_ms) {
+        return Ok(Reply::Null);
+    }
+    let index = record.head.expire_ms.map_or(0, |at| name.expiry_key(at).len());
+    let parts = parts_bytes(ctx, &name, &record, samples)?;
+    let total = (name.record().len() + value.len() + index) as u64 + parts;
+    Ok(Reply::Integer(i64::try_from(total).unwrap_or(i64::MAX)))
+}
+
+/// About how many bytes the sub-records of a key take.
+fn parts_bytes(ctx: &Ctx<'_>, name: &Name, record: &Record, samples: usize) -> Outcome<u64> {
+    let Some(home) = record.home()? else { return Ok(0) };
+    let (start, end) = records::collection_range(&records::sub_prefix(name.keyspace(), home.slot, home.version));
+    let (mut read, mut bytes) = (0, 0);
+    ctx.scan(&start, &end, &mut |key, value| {
+        read += 1;
+        bytes += (key.len() + value.len()) as u64;
+        if read < samples { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    let parts = hashes::field_count(name, record)?;
+    Ok(bytes.saturating_mul(parts) / (read as u64).max(1))
 }

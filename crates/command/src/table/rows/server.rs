@@ -96,16 +96,18 @@ pub(in crate::table) const ROWS: &[Spec] = &[
     Spec::planned("latency|reset", Server, -2, "2.8.13").flags(&[Admin, NoScript, Loading, Stale])
         .tips(&["request_policy:all_nodes", "response_policy:agg_sum"]),
     Spec::planned("lolwut", Server, -1, "5.0.0").flags(&[Readonly, Fast]),
-    Spec::planned("memory", Server, -2, "4.0.0"),
+    Spec::new("memory", Server, -2, "4.0.0").doc("Depends on the subcommand.", "Commands about the memory that keys take."),
     Spec::planned("memory|doctor", Server, 2, "4.0.0")
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
-    Spec::planned("memory|help", Server, 2, "4.0.0").flags(&[Loading, Stale]),
+    Spec::new("memory|help", Server, 2, "4.0.0").doc("O(1)", "Lists the subcommands.").flags(&[Loading, Stale]),
     Spec::planned("memory|malloc-stats", Server, 2, "4.0.0")
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
     Spec::planned("memory|purge", Server, 2, "4.0.0").tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     Spec::planned("memory|stats", Server, 2, "4.0.0")
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
-    Spec::planned("memory|usage", Server, -3, "4.0.0").flags(&[Readonly]).keys(&[at(2, &[Ro])]),
+    Spec::new("memory|usage", Server, -3, "4.0.0")
+        .doc("O(N), N parts sampled.", "About how many bytes a key and its value take.")
+        .syntax("key [SAMPLES count]").flags(&[Readonly]).keys(&[at(2, &[Ro])]),
     Spec::planned("module", Server, -2, "4.0.0"),
     Spec::planned("module|help", Server, 2, "5.0.0").flags(&[Loading, Stale]),
     Spec::planned("module|list", Server, 2, "4.0.0").flags(&[Admin, NoScript]).tips(&["nondeterministic_output_order"]),
