@@ -152,5 +152,5 @@ pub fn read(
     if handle.fenced() || (!stale && !handle.lease_valid(now)) {
         return None;
     }
-    super::commands::evaluate(local, command, db, resp, handle.layout, wall)
+    super::commands::evaluate(local, command, db, resp, handle.layout, wall, now.0)
 }

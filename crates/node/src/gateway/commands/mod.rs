@@ -80,7 +80,8 @@ fn word(w: &[u8]) -> String {
 const NOT_AN_INTEGER: Reply = Reply::error("ERR value is not an integer or out of range");
 const SYNTAX_ERROR: Reply = Reply::error("ERR syntax error");
 
-/// Evaluates a read-only command on the local replica. `None` when the engine cannot be read: the worker will meet the
+/// Evaluates a read-only command on the local replica. Random replies (RANDOMKEY, HRANDFIELD) follow from `seed`, which
+/// should differ from call to call. `None` when the engine cannot be read: the worker will meet the
 /// same failure and fence the replica.
 pub(super) fn evaluate(
     local: &Local,
@@ -89,6 +90,7 @@ pub(super) fn evaluate(
     resp: u8,
     layout: Layout,
     wall: WallMs,
+    seed: u64,
 ) -> Option<Reply> {
     let view = local.replica.read();
     let env = state::Env {
@@ -101,7 +103,6 @@ pub(super) fn evaluate(
         },
         resp3: resp >= 3,
     };
-    // Random replies (RANDOMKEY) need no more than to differ from call to call.
-    let mut rng = Rng::new(wall.0 ^ view.applied().index);
+    let mut rng = Rng::new(seed);
     state::evaluate_read(command, &view, &local.directory, env, &mut rng).ok()
 }
