@@ -1,5 +1,7 @@
 //! One node, real sockets: the path of a command, the order of replies, bad input, limits, restarts.
 
+#![allow(clippy::unwrap_used)] // A test file is not recognised as one by the lint outside its test functions.
+
 mod harness;
 
 use harness::{Client, Cluster, eventually, http, show};

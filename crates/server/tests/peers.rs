@@ -1,5 +1,7 @@
 //! What the peer port says to those who are no peers.
 
+#![allow(clippy::unwrap_used)] // A test file is not recognised as one by the lint outside its test functions.
+
 mod harness;
 
 use bytes::BytesMut;

@@ -1,5 +1,7 @@
 //! Three nodes in one process: any node answers, leaders go and come, links break.
 
+#![allow(clippy::unwrap_used)] // A test file is not recognised as one by the lint outside its test functions.
+
 mod harness;
 
 use harness::{Cluster, eventually, http, show};

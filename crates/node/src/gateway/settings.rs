@@ -116,7 +116,7 @@ impl Settings {
     /// # Errors
     /// The reply of Redis for the first pair that is wrong.
     pub fn set(&self, pairs: &[bytes::Bytes]) -> Result<Changed, Reply> {
-        if pairs.is_empty() || pairs.len() % 2 != 0 {
+        if pairs.is_empty() || !pairs.len().is_multiple_of(2) {
             return Err(Reply::error("ERR wrong number of arguments for 'config|set' command"));
         }
         let mut chosen: BTreeMap<&'static str, String> = BTreeMap::new();

@@ -73,15 +73,13 @@ pub(super) fn start(mut config: Config) -> Result<Server, StartError> {
     let store = open_store(&config, &data)?;
     let map = load_map(&store, &config)?;
     let Boot { table, workers: boots, rebuilt } = boot(config.node, map, &store, &recovered, clock::now())?;
-    for (shard, why) in rebuilt {
-        tracing::warn!(%shard, why, "the replica is rebuilt from its peers");
-    }
     let shared = Arc::new(Shared::new(config.node, table));
     let gateway = Arc::new(gateway(&config));
     let others: Vec<NodeId> = config.peers.keys().map(|id| NodeId(*id)).filter(|id| *id != config.node).collect();
     let peers = Peers::new(others.iter().copied(), config.limits.peer_queue_bytes);
     let (inboxes, queues): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| queues(config.limits.worker_queue)).unzip();
     let node = Arc::new(Node::new(config, shared, gateway, inboxes, peers, store.clone()));
+    rebuilt.into_iter().for_each(|(shard, why)| node.fence(shard, why));
     let mut preparers = Vec::new();
     let mut workers = Vec::new();
     for (worker, ((boot, queues), log)) in boots.into_iter().zip(queues).zip(logs).enumerate() {

@@ -64,7 +64,7 @@ impl<D: Disk> LogThread<D> {
                 marked = true;
                 self.persist(&WriteSet::default(), &mut full)?;
             }
-            if (!marked && rounds % RECLAIM_ROUNDS == 0) || set.records.is_empty() {
+            if (!marked && rounds.is_multiple_of(RECLAIM_ROUNDS)) || set.records.is_empty() {
                 self.reclaim()?;
             }
             self.watch_room(&mut full);
@@ -114,7 +114,7 @@ impl<D: Disk> LogThread<D> {
                     // The shard's log is fenced: its records are left out, the other groups go on.
                     self.rebuild(damage.shard.unwrap_or_default(), damage.to_string());
                     let rest: Vec<Record> =
-                        set.records.iter().filter(|r| Some(shard_of(r)) != damage.shard).cloned().collect();
+                        set.records.iter().filter(|r| Some(r.shard()) != damage.shard).cloned().collect();
                     return self.persist(&WriteSet { records: rest }, full);
                 }
                 Err(error) => return Err(error),
@@ -186,14 +186,5 @@ impl Batch {
         } else {
             self.set.records.extend(set.records);
         }
-    }
-}
-
-fn shard_of(record: &Record) -> stdx::ShardId {
-    match record {
-        Record::Entries { shard, .. }
-        | Record::HardState { shard, .. }
-        | Record::Start { shard, .. }
-        | Record::Remove { shard } => *shard,
     }
 }

@@ -148,7 +148,7 @@ fn client_type(kind: &[u8]) -> Result<bool, Reply> {
 
 fn kill_filter(args: &[Bytes], caller: u64) -> Result<Filter, Reply> {
     let mut filter = Filter { except: Some(caller), ..Filter::default() };
-    if args.is_empty() || args.len() % 2 != 0 {
+    if args.is_empty() || !args.len().is_multiple_of(2) {
         return Err(SYNTAX_ERROR);
     }
     for pair in args.chunks_exact(2) {

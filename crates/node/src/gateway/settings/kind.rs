@@ -90,7 +90,7 @@ pub(super) fn normal_limit(value: &str) -> Option<u64> {
 
 fn merge_limits(value: &str, current: &str) -> Result<String, String> {
     let words: Vec<&str> = value.split_ascii_whitespace().collect();
-    if words.is_empty() || words.len() % 4 != 0 {
+    if words.is_empty() || !words.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".into());
     }
     let old: Vec<&str> = current.split(' ').collect();
