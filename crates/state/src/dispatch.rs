@@ -1,7 +1,8 @@
 //! From a command to the function that evaluates it.
 
 use crate::ctx::Ctx;
-use crate::reply::{Outcome, Stop, fail_with};
+use crate::parse::{REPLY_ELEMENT_BYTES, ReplyMeter};
+use crate::reply::{Outcome, REPLY_TOO_LARGE, Stop, fail_with};
 use crate::{hashes, keys, strings};
 use command::{COMMAND_COUNT, Command, Reply, specs};
 use std::sync::LazyLock;
@@ -54,16 +55,30 @@ pub(crate) fn run(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
     }
 }
 
-/// Evaluates the commands of one EXEC and gives their replies in order.
+/// Evaluates the commands of one EXEC and gives their replies in order. All replies together have the limit of one:
+/// what does not fit is replaced by an error, though its command took effect.
 pub(crate) fn run_all(ctx: &mut Ctx<'_>, commands: &[Command]) -> Outcome {
+    let mut meter = ReplyMeter::default();
     let mut replies = Vec::with_capacity(commands.len());
     for cmd in commands {
-        replies.push(match run(ctx, cmd) {
+        let reply = match run(ctx, cmd) {
             Ok(reply) | Err(Stop::Reply(reply)) => reply,
             Err(engine) => return Err(engine),
-        });
+        };
+        let fits = meter.fits(weight(&reply));
+        replies.push(if fits { reply } else { Reply::error(REPLY_TOO_LARGE) });
     }
     Ok(Reply::Array(replies))
+}
+
+/// What a reply takes, bytes.
+fn weight(reply: &Reply) -> usize {
+    match reply {
+        Reply::Bulk(b) => b.len(),
+        Reply::Array(items) => items.iter().map(|r| weight(r) + REPLY_ELEMENT_BYTES).sum(),
+        Reply::Map(pairs) => pairs.iter().map(|(k, v)| weight(k) + weight(v) + 2 * REPLY_ELEMENT_BYTES).sum(),
+        _ => 0,
+    }
 }
 
 #[cfg(test)]
