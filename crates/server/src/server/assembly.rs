@@ -8,7 +8,7 @@ use crate::datadir::{DataDir, load_map, log_identity};
 use crate::disk::SharedDisk;
 use crate::error::StartError;
 use crate::http;
-use crate::inbox::{Chunk, Inbox};
+use crate::inbox::{Inbox, Outlet};
 use crate::mailbox::Waiter;
 use crate::node::{Node, WorkerInbox};
 use crate::peer::{self, Peers};
@@ -19,7 +19,6 @@ use ::node::{
     Boot, ConsensusConfig, ConsensusInput, ConsensusSide, SWEEP_INTERVAL, Shared, StateConfig, StateInput, StateSide,
     TransferConfig, WorkerBoot, boot,
 };
-use crossbeam_channel::Receiver;
 use protocol::peer::Hello;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
@@ -56,8 +55,8 @@ struct WorkerLog {
 
 /// The receiving ends of a worker's queues.
 struct Queues {
-    consensus: Receiver<Chunk<ConsensusInput>>,
-    state: Receiver<Chunk<StateInput<Waiter>>>,
+    consensus: Outlet<ConsensusInput>,
+    state: Outlet<StateInput<Waiter>>,
 }
 
 pub(super) fn start(mut config: Config) -> Result<Server, StartError> {

@@ -1,11 +1,9 @@
 //! The thread of a worker's consensus side.
 
-use super::{Round, receive};
 use crate::clock;
-use crate::inbox::{Chunk, Inbox};
+use crate::inbox::{Inbox, Outlet, Round};
 use crate::mailbox::Wakes;
 use crate::node::Node;
-use crossbeam_channel::Receiver;
 use node::{ConsensusInput, ConsensusOutput, ConsensusSide, StateEvent, StateInput};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -26,7 +24,7 @@ pub struct ConsensusThread<D: Disk + Clone> {
     /// The machine.
     pub side: ConsensusSide<D>,
     /// Its queue.
-    pub queue: Receiver<Chunk<ConsensusInput>>,
+    pub queue: Outlet<ConsensusInput>,
     /// The log writer's queue.
     pub log: Inbox<(u64, WriteSet)>,
     /// Time between two ticks.
@@ -36,6 +34,7 @@ pub struct ConsensusThread<D: Disk + Clone> {
 impl<D: Disk + Clone> ConsensusThread<D> {
     /// Runs until told to stop.
     pub fn run(mut self) {
+        let mut inputs = Vec::new();
         let mut out = Vec::new();
         let mut effects = Effects::default();
         let mut tick_at = clock::now();
@@ -43,15 +42,15 @@ impl<D: Disk + Clone> ConsensusThread<D> {
         loop {
             let (node, side) = (&self.node, &mut self.side);
             let inbox = &node.workers[self.worker];
-            let wait = tick_at.since(clock::now());
+            let round = self.queue.receive(tick_at.since(clock::now()), &mut inputs);
             let mut raft = 0;
-            let round = receive(&self.queue, wait, |input| {
+            for input in inputs.drain(..) {
                 // Read after the input arrived, each time: an earlier reading, before a pause of the process, would shorten
                 // the time for which this replica protects the sender's lease.
                 let now = clock::now();
                 raft += usize::from(matches!(input, ConsensusInput::Raft(..)));
                 side.handle(input, now, &mut out);
-            });
+            }
             inbox.raft.release(raft);
             let now = clock::now();
             if now >= tick_at {

@@ -1,9 +1,8 @@
 //! The thread that writes a worker's log: everything queued becomes one round, one write and one fsync.
 
 use crate::clock;
-use crate::inbox::Chunk;
+use crate::inbox::{Outlet, Round};
 use crate::node::Node;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
 use node::ConsensusInput;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,8 +10,8 @@ use std::time::Duration;
 use storage::Disk;
 use storage::log::{LogError, LogWriter, Record, WriteSet};
 
-/// Records put into one round at most: bounds the memory of a round and how long its first write set waits.
-const ROUND_RECORDS_MAX: usize = 16_384;
+/// Payload after which a round takes no further write set, in bytes: bounds its memory and how long its first one waits.
+const ROUND_BYTES_TARGET: usize = 64 * 1024 * 1024;
 /// How long the thread waits for work before it looks for segments to free.
 const IDLE: Duration = Duration::from_millis(200);
 /// How often segments to free are looked for under load, in rounds.
@@ -31,7 +30,7 @@ pub struct LogThread<D: Disk> {
     /// The log.
     pub writer: LogWriter<D>,
     /// Its queue: tickets and what to make durable under them, in order.
-    pub queue: Receiver<Chunk<(u64, WriteSet)>>,
+    pub queue: Outlet<(u64, WriteSet)>,
 }
 
 impl<D: Disk> LogThread<D> {
@@ -46,25 +45,23 @@ impl<D: Disk> LogThread<D> {
         let mut full = false;
         let mut rounds: u64 = 0;
         let mut marked = true;
+        let mut queued = Vec::new();
         loop {
-            let first = match self.queue.recv_timeout(IDLE) {
-                Ok(chunk) => Some(chunk),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => Some(Chunk::Stop),
-            };
-            let Batch { set, tickets, stop } = self.collect(first);
-            if !tickets.is_empty() {
+            let stop = self.queue.receive(IDLE, &mut queued) == Round::Stop;
+            let idle = queued.is_empty();
+            for Batch { set, tickets, .. } in batches(&mut queued) {
                 self.persist(&set, &mut full)?;
                 let mut done: Vec<_> = tickets.into_iter().map(ConsensusInput::Persisted).collect();
                 self.inbox().consensus.send_all(&mut done);
                 rounds += 1;
                 marked = false;
-            } else if !marked {
+            }
+            if idle && !marked {
                 // Proves to the next start that everything before was synced.
                 marked = true;
                 self.persist(&WriteSet::default(), &mut full)?;
             }
-            if (!marked && rounds.is_multiple_of(RECLAIM_ROUNDS)) || set.records.is_empty() {
+            if (!marked && rounds.is_multiple_of(RECLAIM_ROUNDS)) || idle {
                 self.reclaim()?;
             }
             self.watch_room(&mut full);
@@ -76,24 +73,6 @@ impl<D: Disk> LogThread<D> {
 
     fn inbox(&self) -> &crate::node::WorkerInbox {
         &self.node.workers[self.worker]
-    }
-
-    /// Everything that is queued, as one set.
-    fn collect(&self, first: Option<Chunk<(u64, WriteSet)>>) -> Batch {
-        let mut batch = Batch::default();
-        let mut next = first;
-        while let Some(chunk) = next {
-            match chunk {
-                Chunk::One(item) => batch.push(item),
-                Chunk::Many(items) => items.into_iter().for_each(|item| batch.push(item)),
-                Chunk::Stop => {
-                    batch.stop = true;
-                    break;
-                }
-            }
-            next = if batch.set.records.len() < ROUND_RECORDS_MAX { self.queue.try_recv().ok() } else { None };
-        }
-        batch
     }
 
     /// Writes and syncs one round. Without room it waits: what was promised to be persisted must be, in order, and new
@@ -170,21 +149,33 @@ impl<D: Disk> LogThread<D> {
     }
 }
 
-/// Write sets taken together.
-#[derive(Default)]
+/// Write sets that one round makes durable.
 struct Batch {
     set: WriteSet,
     tickets: Vec<u64>,
-    stop: bool,
+    bytes: usize,
 }
 
-impl Batch {
-    fn push(&mut self, (ticket, set): (u64, WriteSet)) {
-        self.tickets.push(ticket);
-        if self.set.records.is_empty() {
-            self.set = set;
-        } else {
-            self.set.records.extend(set.records);
+/// What is queued, in rounds; nearly always one.
+fn batches(queued: &mut Vec<(u64, WriteSet)>) -> Vec<Batch> {
+    let mut out: Vec<Batch> = Vec::new();
+    for (ticket, set) in queued.drain(..) {
+        let bytes: usize = set.records.iter().map(payload).sum();
+        match out.last_mut() {
+            Some(batch) if batch.bytes < ROUND_BYTES_TARGET => {
+                batch.tickets.push(ticket);
+                batch.bytes += bytes;
+                batch.set.records.extend(set.records);
+            }
+            _ => out.push(Batch { set, tickets: vec![ticket], bytes }),
         }
+    }
+    out
+}
+
+fn payload(record: &Record) -> usize {
+    match record {
+        Record::Entries { entries, .. } => entries.iter().map(|e| e.data.len()).sum(),
+        Record::HardState { .. } | Record::Start { .. } | Record::Remove { .. } => 0,
     }
 }

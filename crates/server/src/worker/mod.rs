@@ -21,14 +21,8 @@ pub use flush::FlushThread;
 pub use log::LogThread;
 pub use state::StateThread;
 
-use crate::inbox::Chunk;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::io;
 use std::thread::JoinHandle;
-use std::time::Duration;
-
-/// Things taken from a queue in one round: bounds how long a tick can be late.
-const ROUND_MAX: usize = 8_192;
 
 /// Starts a thread that ends the process if it panics.
 ///
@@ -51,38 +45,4 @@ impl Drop for AbortOnPanic {
             std::process::abort();
         }
     }
-}
-
-/// How a round of receiving ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Round {
-    /// Go on.
-    Go,
-    /// The thread shall end after what it was given.
-    Stop,
-}
-
-/// Waits up to `wait` for something and then takes all there is.
-fn receive<T>(queue: &Receiver<Chunk<T>>, wait: Duration, mut take: impl FnMut(T)) -> Round {
-    let mut next = match queue.recv_timeout(wait) {
-        Ok(chunk) => Some(chunk),
-        Err(RecvTimeoutError::Timeout) => None,
-        Err(RecvTimeoutError::Disconnected) => return Round::Stop,
-    };
-    let mut taken = 0;
-    while let Some(chunk) = next {
-        match chunk {
-            Chunk::One(item) => {
-                taken += 1;
-                take(item);
-            }
-            Chunk::Many(items) => {
-                taken += items.len();
-                items.into_iter().for_each(&mut take);
-            }
-            Chunk::Stop => return Round::Stop,
-        }
-        next = if taken < ROUND_MAX { queue.try_recv().ok() } else { None };
-    }
-    Round::Go
 }

@@ -1,11 +1,9 @@
 //! The thread of a worker's state side.
 
-use super::{Round, receive};
 use crate::clock;
-use crate::inbox::Chunk;
+use crate::inbox::{Outlet, Round};
 use crate::mailbox::{Waiter, Wakes};
 use crate::node::Node;
-use crossbeam_channel::Receiver;
 use node::{ConsensusInput, StateInput, StateOutput, StateSide, Task};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,20 +22,21 @@ pub struct StateThread {
     /// The machine.
     pub side: StateSide<Waiter>,
     /// Its queue.
-    pub queue: Receiver<Chunk<StateInput<Waiter>>>,
+    pub queue: Outlet<StateInput<Waiter>>,
 }
 
 impl StateThread {
     /// Runs until told to stop.
     pub fn run(mut self) {
+        let mut inputs = Vec::new();
         let mut out = Vec::new();
         let mut effects = Effects::default();
         let mut tick_at = clock::now() + TICK;
         loop {
             let (node, side) = (&self.node, &mut self.side);
             let inbox = &node.workers[self.worker];
-            let wait = tick_at.since(clock::now());
-            let round = receive(&self.queue, wait, |input| {
+            let round = self.queue.receive(tick_at.since(clock::now()), &mut inputs);
+            for input in inputs.drain(..) {
                 // Read after the input arrived, each time: the process may have been paused since the one before, and a
                 // lease that held then does not cover this request.
                 let (now, wall) = (clock::now(), clock::wall());
@@ -45,7 +44,7 @@ impl StateThread {
                     inbox.tasks.release(tasks.len());
                 }
                 side.handle(input, now, wall, &mut out);
-            });
+            }
             let (now, wall) = (clock::now(), clock::wall());
             if now >= tick_at {
                 tick_at = now + TICK;
