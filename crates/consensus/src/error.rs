@@ -71,6 +71,9 @@ pub enum MembershipError {
     /// The change makes no sense for the membership in force.
     #[error("invalid membership change: {0}")]
     Invalid(String),
+    /// A snapshot that includes the entry is being installed: stop applying, what was handed out before it is void.
+    #[error("a snapshot that includes the entry is being installed")]
+    Superseded,
     /// The bytes of the entry are no membership change: the log is not ours.
     #[error("the membership entry cannot be decoded")]
     Undecodable,

@@ -58,7 +58,8 @@ pub struct Persist {
     /// must know as committed any membership change that precedes a later one it holds.
     pub hard_state: Option<HardState>,
     /// The state machine and the log are to be replaced by this snapshot, whose data is already here. The log then
-    /// begins after it. Once persisted, everything up to its index counts as applied.
+    /// begins after it. Entries handed out before and not yet applied are void. Report it persisted only when the state
+    /// machine's switch is durable too: from then on everything up to its index counts as applied.
     pub install: Option<SnapshotMeta>,
 }
 

@@ -94,9 +94,14 @@ impl<L: OlderEntries> Group<L> {
     /// the membership from here on, to be kept with the state machine.
     ///
     /// # Errors
-    /// When the entry makes no sense for the membership in force: this replica's state is not what the log was made for.
+    /// `Superseded` when a snapshot was accepted in between: wait for its `install`. Otherwise the entry makes no sense for the
+    /// membership in force: this replica's state is not what the log was made for.
     pub fn apply_membership(&mut self, entry: &Entry) -> Result<Membership, MembershipError> {
         let change = MembershipChange::decode(entry.data.clone()).map_err(|_| MembershipError::Undecodable)?;
+        let accepted = self.raw.raft.snap().map(|s| s.get_metadata().index);
+        if accepted.max(self.installs.back().map(|(_, index)| *index)).is_some_and(|index| entry.index <= index) {
+            return Err(MembershipError::Superseded);
+        }
         self.run(|raw| raw.apply_conf_change(&change.to_raft()))
             .map_err(|e| MembershipError::Invalid(e.to_string()))?;
         self.refresh_membership();

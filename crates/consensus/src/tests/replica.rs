@@ -2,8 +2,8 @@
 
 use super::checker::Checker;
 use crate::{
-    Barrier, Config, Entry, EntryKind, Group, HardState, LogUnavailable, Membership, Message, MessageKind,
-    OlderEntries, Persist, Restored, SnapshotMeta,
+    Barrier, Config, Entry, EntryKind, Group, HardState, LogUnavailable, Membership, MembershipError, Message,
+    MessageKind, OlderEntries, Persist, Restored, SnapshotMeta,
 };
 use bytes::Bytes;
 use std::cell::RefCell;
@@ -298,16 +298,17 @@ impl Replica {
                 return;
             };
             let Some(group) = &mut self.group else { return };
-            self.machine.applied = entry.index;
-            self.machine.term = entry.term;
             match entry.kind {
-                EntryKind::Membership => {
-                    self.machine.membership =
-                        group.apply_membership(&entry).expect("only sensible changes are proposed");
-                }
+                EntryKind::Membership => match group.apply_membership(&entry) {
+                    Ok(membership) => self.machine.membership = membership,
+                    Err(MembershipError::Superseded) => return self.to_apply.clear(),
+                    Err(error) => panic!("n{}: only sensible changes are proposed: {error}", self.id),
+                },
                 EntryKind::Normal if entry.data.is_empty() => {}
                 EntryKind::Normal => self.machine.values.push((entry.index, entry.data.clone())),
             }
+            self.machine.applied = entry.index;
+            self.machine.term = entry.term;
             group.applied(entry.index);
         }
     }
