@@ -397,7 +397,7 @@ def body(report):
     """The part."""
     with start() as system:
         case = Case(report, system)
-        for one in (malformed, truncated, random_bytes, mutated, arity, types, inline, pipelines, never_reads, idle):
+        for one in (malformed, truncated, random_bytes, mutated, arity, types, inline, pipelines, idle, never_reads):
             case(one)
         if not cluster.against_redis():
             case(limits)

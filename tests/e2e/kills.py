@@ -43,6 +43,8 @@ PLAIN_TIMEOUT = 4.0
 SHARDED_TIMEOUT = 0.5
 # How long a shard may take before the test gives up on it.
 GIVE_UP_SECONDS = 20.0
+# Leadership has to rest this long before a leader is aimed at.
+REST_SECONDS = 2.0
 
 
 @dataclass
@@ -176,7 +178,7 @@ def fault(system, load, groups, pause):
     A group counts only if its term rose: then the fault did hit its leader, and not a node that led a moment before.
     """
     system.wait_ready()
-    system.settle()
+    system.settle(REST_SECONDS)
     victim = proc.wait_for("a leader that all nodes agree on", lambda: _some(system.leader("default")), 30)[0]
     hit = led_by(system, groups, victim)
     pid = system.pid(victim)

@@ -32,8 +32,8 @@ READY_SECONDS = 60.0
 # Connections that redis-server takes in the reference run.
 CLIENTS_MAX = 11_000
 STOP_SECONDS = 30.0
-# Leadership that does not move for this long stays where it is.
-REST_SECONDS = 2.0
+# Leaders are balanced every few seconds: leadership that has not moved for longer than that stays where it is.
+REST_SECONDS = 6.0
 
 
 @dataclass
@@ -225,15 +225,15 @@ class DevCluster(_Owned):
 
         proc.wait_for("every node to be ready", settled, seconds)
 
-    def settle(self, seconds=READY_SECONDS):
-        """Waits until leadership rests: after a start it moves to the preferred replicas within seconds."""
+    def settle(self, rest=REST_SECONDS):
+        """Waits until leadership has not moved for `rest` seconds: after a start it is spread over the nodes first."""
 
         def rests():
             before = self._leaders()
-            time.sleep(REST_SECONDS)
+            time.sleep(rest)
             return None not in before and before == self._leaders()
 
-        proc.wait_for("leadership to rest", rests, seconds)
+        proc.wait_for("leadership to rest", rests, READY_SECONDS)
 
     def _leaders(self):
         return [shard["leader"] for name in ("default", "cluster") for shard in self.shards(name)]
@@ -390,7 +390,7 @@ class ReferenceRedis(_Owned):
         """Waits until every server answers."""
         proc.wait_for("every server", lambda: all(map(self._answers, self.ports)), seconds)
 
-    def settle(self, _seconds=READY_SECONDS):
+    def settle(self, rest=0):
         """Nothing moves here."""
 
     def leader(self, namespace="default", shard=0):
