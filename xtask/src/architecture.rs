@@ -16,7 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("node", &["cluster", "consensus", "state", "storage", "command", "stdx"]),
     ("server", &["node", "protocol", "storage", "state", "cluster", "consensus", "command", "stdx"]),
     ("sim", &["node", "protocol", "storage", "state", "cluster", "consensus", "command", "stdx"]),
-    ("polder", &["server", "stdx"]),
+    ("polder", &["server", "sim", "stdx"]),
     ("load", &[]),
     ("rust-client", &[]),
     ("xtask", &[]),

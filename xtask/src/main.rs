@@ -31,7 +31,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Task {
     /// The one read-only gate: format, lints, architecture, documentation, tests
-    Verify,
+    Verify {
+        /// Only the steps whose name begins so
+        #[arg(value_name = "STEP", default_value = "")]
+        only: String,
+    },
     /// Format, and apply the lints' own suggestions
     Fix,
     /// Run all parts of the test, or those named
@@ -42,7 +46,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
-        Task::Verify => verify::run(),
+        Task::Verify { only } => verify::run(&only),
         Task::Fix => verify::fix(),
         Task::Test(options) => test::run(&options),
         Task::Bench(options) => bench::run(&options),

@@ -65,6 +65,7 @@ pub fn boot(
         let Some(replica) = replica else { continue };
         let applied = replica.applied();
         let (restored, first, reason) = restore(shard, &applied, &recovered[worker]);
+        handle.set_fenced(reason.is_some());
         rebuilt.extend(reason.map(|why| (shard, why)));
         let boot = &mut workers[worker];
         boot.first.records.extend(first);

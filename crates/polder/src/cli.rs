@@ -46,6 +46,8 @@ pub enum Command {
     Start(StartArgs),
     /// Ask a node how the cluster is
     Status(StatusArgs),
+    /// Run simulated clusters with faults and check what their clients saw
+    Sim(SimArgs),
     /// Check a configuration, or print the defaults
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -104,6 +106,22 @@ pub struct StatusArgs {
     /// Print the node's JSON as it is
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct SimArgs {
+    /// Replay the history of this seed
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["first", "seeds", "seconds"])]
+    pub seed: Option<u64>,
+    /// The first seed of a batch [default: a fresh one]
+    #[arg(long, value_name = "SEED")]
+    pub first: Option<u64>,
+    /// How many seeds
+    #[arg(long, value_name = "N", required_unless_present_any = ["seed", "seconds"])]
+    pub seeds: Option<u64>,
+    /// Begin no further seed after so many seconds
+    #[arg(long, value_name = "N")]
+    pub seconds: Option<u64>,
 }
 
 #[derive(Subcommand, Debug)]

@@ -4,6 +4,7 @@
 //!   polder            = polder dev: a cluster on this machine, one child process per node
 //!   polder start      ─▶ server::config ─▶ server::run: one node
 //!   polder status     ─▶ GET /status of a node
+//!   polder sim       histories of simulated clusters, by seed
 //!   polder config     check a file · print the annotated defaults
 //! ```
 //!
@@ -15,6 +16,7 @@
 mod cli;
 mod dev;
 mod http;
+mod sim;
 mod start;
 mod status;
 mod table;
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Command::Dev(args) => dev::run(&args),
         Command::Start(args) => start::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Sim(args) => sim::run(&args),
         Command::Config(ConfigCommand::Check(args)) => start::check(&args),
         Command::Config(ConfigCommand::PrintDefault) => {
             cli::print(&server::config::annotated_default());

@@ -4,12 +4,17 @@
 //! comes from inside is bounded by its producer: the log writer answers each write set once, the consensus side hands on
 //! entries it was allowed to take, the state side has at most the admitted tasks.
 //!
-//! The receiver takes everything at once, so that a batch costs one lock, and sleeps without spinning first: on a machine
-//! whose cores are busy, a spinning thread takes time from the one it waits for.
+//! The receiver takes everything at once, so that a batch costs one lock. Before it sleeps it offers its core to others a
+//! few times: those who are about to send get to run, the batch grows, and nobody pays for waking it. (Measured, 50
+//! clients that set one key each at a time: with it a worker's threads sleep a third as often, and a SET costs 30 % less
+//! processor time over three nodes; one client alone pays a fifth more.)
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+/// How often the receiver offers its core before it sleeps.
+const YIELDS: usize = 4;
 
 #[derive(Debug)]
 struct Shared<T> {
@@ -90,6 +95,14 @@ impl<T> Outlet<T> {
     pub fn receive(&self, wait: Duration, out: &mut Vec<T>) -> Round {
         debug_assert!(out.is_empty(), "what was received before has been handled");
         let mut queue = self.0.lock();
+        for _ in 0..YIELDS {
+            if !queue.items.is_empty() || queue.stop || wait.is_zero() {
+                break;
+            }
+            drop(queue);
+            std::thread::yield_now();
+            queue = self.0.lock();
+        }
         if queue.items.is_empty() && !queue.stop && !wait.is_zero() {
             queue.waiting = true;
             let woken = self.0.ready.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner);

@@ -24,3 +24,4 @@ mod world;
 pub use check::Violation;
 pub use plan::Plan;
 pub use run::{Outcome, Summary, run_batch, run_seed};
+pub use world::FaultCounts;

@@ -83,6 +83,11 @@ impl Network {
         !self.cuts.contains(&(from, to))
     }
 
+    /// Whether any link is cut.
+    pub fn has_cuts(&self) -> bool {
+        !self.cuts.is_empty()
+    }
+
     /// Removes all cuts.
     pub fn join_all(&mut self) {
         self.cuts.clear();

@@ -8,11 +8,11 @@ use node::{
     ConsensusConfig, ConsensusInput, ConsensusOutput, ConsensusSide, DispatchOutput, Dispatcher, Liveness,
     LivenessOutput, Shared, StateConfig, StateInput, StateOutput, StateSide, Task, TransferConfig, boot,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{Mono, NodeId, Rng, ShardId, WallMs};
-use storage::log::{Log, LogError, LogOptions, LogWriter, Recovered, WriteSet};
+use storage::log::{Damage, Log, LogError, LogOptions, LogWriter, Recovered, WriteSet};
 use storage::{MemDisk, MemEngine, Store, StoreOptions};
 
 /// Who waits for a task.
@@ -37,6 +37,10 @@ pub enum NodeEffect {
     StepState,
     /// A write set was handed to the log: finish it after a while.
     SyncLog,
+    /// A fenced replica was rebuilt.
+    Rebuilt,
+    /// A replica installed a snapshot.
+    SnapshotInstalled,
 }
 
 /// What survives the process.
@@ -50,7 +54,6 @@ pub struct Disks {
 
 /// A running process.
 pub struct SimNode {
-    id: NodeId,
     consensus: ConsensusSide<MemDisk>,
     state: StateSide<Waiter>,
     dispatcher: Dispatcher<Waiter>,
@@ -61,6 +64,8 @@ pub struct SimNode {
     to_consensus: VecDeque<ConsensusInput>,
     to_state: VecDeque<StateInput<Waiter>>,
     to_log: VecDeque<(u64, WriteSet)>,
+    /// Replicas that are fenced and not rebuilt yet.
+    fenced: BTreeSet<ShardId>,
     flush_bytes: u64,
 }
 
@@ -106,7 +111,6 @@ impl SimNode {
         let state_config = StateConfig { transfer, sweep_interval: node::SWEEP_INTERVAL, nodes: records(plan.nodes) };
         let peers = (1..=plan.nodes).map(NodeId).filter(|n| *n != id);
         Ok(SimNode {
-            id,
             consensus,
             state: StateSide::new(id, state_config, worker.states, rng.fork()),
             dispatcher: Dispatcher::new(shared.clone(), LEADER_WAIT),
@@ -116,6 +120,7 @@ impl SimNode {
             to_consensus: VecDeque::new(),
             to_state: VecDeque::new(),
             to_log: VecDeque::new(),
+            fenced: booted.rebuilt.iter().map(|(shard, _)| *shard).collect(),
             flush_bytes: plan.flush_bytes,
         })
     }
@@ -179,7 +184,11 @@ impl SimNode {
             self.state_input(StateInput::Flushed, out);
         }
         // A reclaim that fails is tried again at the next tick.
-        let _ = self.writer.reclaim();
+        for damage in self.writer.reclaim().map(|r| r.damaged).unwrap_or_default() {
+            if let Some(shard) = damage.shard {
+                self.consensus_input(ConsensusInput::Rebuild(shard, damage.to_string()), out);
+            }
+        }
     }
 
     /// Steps the consensus side over everything queued.
@@ -215,12 +224,20 @@ impl SimNode {
                     Waiter::Peer(..) => self.answer(task.to, Err(Fault::NotLeader { leader }), out),
                     Waiter::Client(_) => self.dispatch(out, |d, o| d.bounced(task, now, o)),
                 },
-                StateOutput::Consensus(input) => self.consensus_input(input, out),
+                StateOutput::Consensus(input) => {
+                    if matches!(input, ConsensusInput::SnapshotInstalled { .. }) {
+                        out.push(NodeEffect::SnapshotInstalled);
+                    }
+                    self.consensus_input(input, out);
+                }
                 StateOutput::Send(to, message) => out.push(NodeEffect::Send(to, message)),
                 StateOutput::MapChanged(_) => {}
-                StateOutput::Restored(_) => {}
-                StateOutput::Fenced(shard, why) => {
-                    panic!("{} {shard}: fenced without a fault injected: {why}", self.id)
+                StateOutput::Restored(shard) => {
+                    self.fenced.remove(&shard);
+                    out.push(NodeEffect::Rebuilt);
+                }
+                StateOutput::Fenced(shard, _) => {
+                    self.fenced.insert(shard);
                 }
             }
         }
@@ -229,8 +246,12 @@ impl SimNode {
     /// The log thread's round: everything queued becomes durable at once.
     pub fn sync_log(&mut self, out: &mut Vec<NodeEffect>) -> Result<(), LogError> {
         let mut last = None;
-        for (ticket, set) in std::mem::take(&mut self.to_log) {
-            self.writer.append(&set)?;
+        for (ticket, mut set) in std::mem::take(&mut self.to_log) {
+            while let Err(error) = self.writer.append(&set) {
+                let LogError::Damaged(Damage { shard: Some(shard), .. }) = error else { return Err(error) };
+                self.consensus_input(ConsensusInput::Rebuild(shard, error.to_string()), out);
+                set.records.retain(|r| r.shard() != shard);
+            }
             last = Some(ticket);
         }
         if let Some(ticket) = last {
@@ -246,6 +267,11 @@ impl SimNode {
             let Some((_, set)) = self.to_log.pop_front() else { return };
             let _ = self.writer.append(&set);
         }
+    }
+
+    /// Whether no replica here is damaged.
+    pub fn is_whole(&self) -> bool {
+        self.fenced.is_empty()
     }
 
     /// Shards whose local replica stands at an index, with the checksum of the state.

@@ -3,6 +3,7 @@
 use crate::check::{Violation, check};
 use crate::plan::Plan;
 use crate::world::{FaultCounts, World};
+use std::fmt;
 use std::time::Duration;
 use stdx::Rng;
 
@@ -70,8 +71,37 @@ pub fn run_seed(seed: u64) -> Outcome {
         answered,
         unknown: world.operations.len() as u64 - answered,
         simulated: world.now.since(begin),
-        faults: world.faults,
+        faults: world.fault_counts(),
         violation,
+    }
+}
+
+impl Summary {
+    /// Adds one outcome.
+    pub fn add(&mut self, outcome: &Outcome) {
+        self.seeds += 1;
+        self.answered += outcome.answered;
+        self.unknown += outcome.unknown;
+        self.simulated += outcome.simulated;
+        self.faults.add(&outcome.faults);
+        self.failures.extend(outcome.violation.clone().map(|v| (outcome.seed, v)));
+    }
+
+    /// Kinds of fault with a count of zero.
+    #[must_use]
+    pub fn kinds_that_never_happened(&self) -> Vec<&'static str> {
+        self.faults.named().into_iter().filter(|(_, n)| *n == 0).map(|(name, _)| name).collect()
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hours = self.simulated.as_secs_f64() / 3600.0;
+        writeln!(f, "{} seeds, {hours:.2} simulated hours, {} operations answered, {} of unknown outcome", self.seeds, self.answered, self.unknown)?;
+        for (name, count) in self.faults.named() {
+            writeln!(f, "  {name:<28}{count}")?;
+        }
+        Ok(())
     }
 }
 
@@ -80,19 +110,8 @@ pub fn run_batch(first: u64, count: u64, mut each: impl FnMut(&Outcome)) -> Summ
     let mut sum = Summary::default();
     for seed in first..first.saturating_add(count) {
         let outcome = run_seed(seed);
-        sum.seeds += 1;
-        sum.answered += outcome.answered;
-        sum.unknown += outcome.unknown;
-        sum.simulated += outcome.simulated;
-        let (f, g) = (&mut sum.faults, outcome.faults);
-        f.kills += g.kills;
-        f.pauses += g.pauses;
-        f.isolations += g.isolations;
-        f.one_way_cuts += g.one_way_cuts;
-        f.resets += g.resets;
-        f.clock_steps += g.clock_steps;
+        sum.add(&outcome);
         each(&outcome);
-        sum.failures.extend(outcome.violation.map(|v| (seed, v)));
     }
     sum
 }

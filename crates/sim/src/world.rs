@@ -9,7 +9,7 @@ use command::{Command, Fault, Reply, Retry, SessionId, Work};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use stdx::{Mono, NodeId, Rng, WallMs};
-use storage::{MemDisk, MemEngine};
+use storage::{Disk, MemDisk, MemEngine};
 
 /// Something that happens.
 #[derive(Debug)]
@@ -44,6 +44,56 @@ pub struct FaultCounts {
     pub resets: u64,
     /// Steps of a wall clock.
     pub clock_steps: u64,
+    /// Bytes of a log that rotted while its process was down.
+    pub rotten_bytes: u64,
+    /// Replicas that were fenced and rebuilt from their peers.
+    pub rebuilt: u64,
+    /// Snapshots installed by replicas that fell behind.
+    pub snapshots: u64,
+    /// Messages lost by chance.
+    pub lost: u64,
+    /// Messages lost to a cut.
+    pub cut: u64,
+    /// Messages delivered twice.
+    pub duplicated: u64,
+}
+
+impl FaultCounts {
+    /// Every count with its name.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, u64); 12] {
+        [
+            ("kills", self.kills),
+            ("pauses", self.pauses),
+            ("isolations", self.isolations),
+            ("one-way cuts", self.one_way_cuts),
+            ("connection resets", self.resets),
+            ("wall-clock steps", self.clock_steps),
+            ("rotten log bytes", self.rotten_bytes),
+            ("replicas rebuilt", self.rebuilt),
+            ("snapshots installed", self.snapshots),
+            ("messages lost", self.lost),
+            ("messages cut off", self.cut),
+            ("messages duplicated", self.duplicated),
+        ]
+    }
+
+    /// Adds the counts of another run.
+    pub fn add(&mut self, other: &FaultCounts) {
+        let FaultCounts { kills, pauses, isolations, one_way_cuts, resets, clock_steps, .. } = other;
+        self.kills += kills;
+        self.pauses += pauses;
+        self.isolations += isolations;
+        self.one_way_cuts += one_way_cuts;
+        self.resets += resets;
+        self.clock_steps += clock_steps;
+        self.rotten_bytes += other.rotten_bytes;
+        self.rebuilt += other.rebuilt;
+        self.snapshots += other.snapshots;
+        self.lost += other.lost;
+        self.cut += other.cut;
+        self.duplicated += other.duplicated;
+    }
 }
 
 struct Slot {
@@ -74,6 +124,7 @@ pub struct World {
     pub operations: Vec<Operation>,
     current: BTreeMap<u64, u64>,
     stopping: bool,
+    quiet_until: Mono,
     /// What was injected.
     pub faults: FaultCounts,
     /// A running hash of everything that happened.
@@ -83,6 +134,10 @@ pub struct World {
 
 const TICK: Duration = Duration::from_millis(25);
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(8);
+/// Longest time a killed process stays down.
+const DOWN_MAX: Duration = Duration::from_secs(5);
+/// Time in which a node that lost part of its log catches up.
+const CATCH_UP: Duration = Duration::from_secs(5);
 const EPOCH_MS: u64 = 1_700_000_000_000;
 
 impl World {
@@ -114,6 +169,7 @@ impl World {
             operations: Vec::new(),
             current: BTreeMap::new(),
             stopping: false,
+            quiet_until: Mono(0),
             faults: FaultCounts::default(),
             trace: 0,
             namespaces: [(1, 1), (2, 16)],
@@ -288,6 +344,8 @@ impl World {
                     self.at_time(at, Event::Deliver(id, to, to_life, message.clone()));
                 }
             }
+            NodeEffect::Rebuilt => self.faults.rebuilt += 1,
+            NodeEffect::SnapshotInstalled => self.faults.snapshots += 1,
             NodeEffect::Answer(operation, outcome) => {
                 self.at(Duration::from_micros(50), Event::Answer(operation, outcome))
             }
@@ -354,14 +412,43 @@ impl World {
         slot.deferred.clear();
         slot.disks.log.crash(&mut self.rng);
         self.faults.kills += 1;
+        self.rot(id);
         for peer in self.living() {
             // The kernel of a dead process says so, if the network lets it.
             if self.network.passes(id, peer) {
                 self.at(Duration::from_micros(200), Event::Link(peer, id, false));
             }
         }
-        let down = Duration::from_millis(self.rng.range(50, 5_000));
-        self.at(down, Event::Start(id));
+        let down = self.rng.range(50, DOWN_MAX.as_millis() as u64);
+        self.at(Duration::from_millis(down), Event::Start(id));
+    }
+
+    /// Now and then a byte of the dead process's log rots, if every other node is whole and reachable. Nothing else
+    /// happens until the node has caught up: a rotten last round cannot be told from one that was torn, so until then an
+    /// entry may be on one disk less than a majority, and more is not promised.
+    fn rot(&mut self, id: NodeId) {
+        let well = |s: &Slot| s.paused_until.is_none() && s.process.as_ref().is_some_and(SimNode::is_whole);
+        let others_well = self.nodes.iter().all(|(other, s)| *other == id || well(s));
+        if self.plan.nodes < 3 || !others_well || self.network.has_cuts() || !self.rng.one_in(3) {
+            return;
+        }
+        self.quiet_until = self.now + DOWN_MAX + CATCH_UP;
+        let Some(slot) = self.nodes.get_mut(&id) else { return };
+        let disk = &slot.disks.log;
+        let Ok(mut files) = disk.list() else { return };
+        files.retain(|name| name.ends_with(".log"));
+        files.sort();
+        let Some(name) = files.get(self.rng.below(files.len() as u64) as usize) else { return };
+        let length = disk.contents(name).map_or(0, |c| c.len() as u64);
+        if disk.rot(name, self.rng.below(length.max(1)), 1 << self.rng.below(8)) {
+            self.faults.rotten_bytes += 1;
+        }
+    }
+
+    /// What was injected, with what the network and the nodes counted.
+    pub fn fault_counts(&self) -> FaultCounts {
+        let network = self.network.counts;
+        FaultCounts { lost: network.lost, cut: network.cut, duplicated: network.duplicated, ..self.faults }
     }
 
     fn resume(&mut self, id: NodeId) {
@@ -376,7 +463,7 @@ impl World {
         let gap = self.fault_gap();
         self.at(gap, Event::Fault);
         let living = self.living();
-        if living.is_empty() {
+        if living.is_empty() || self.now < self.quiet_until {
             return;
         }
         let victim = living[self.rng.below(living.len() as u64) as usize];

@@ -21,12 +21,10 @@ mod view;
 pub use batch::{Batch, Op};
 pub use disk::{Disk, DiskFile};
 pub use disk_real::{RealDisk, RealFile};
-pub use engine::{
-    Change, Engine, Fault, FjallEngine, FjallOptions, MAX_ENGINE_KEY_BYTES, MemEngine,
-};
+pub use engine::{Change, Engine, Fault, FjallEngine, FjallOptions, MAX_ENGINE_KEY_BYTES, MemEngine};
 pub use memdisk::{DiskStats, MemDisk, MemFile, SECTOR_BYTES};
 pub use replica::{
-    Applied, Chunk, FlushReport, GarbageReport, Install, MAX_KEY_BYTES, MemoryUse, ReadGuard,
-    Replica, ReplicaSnapshot, Store, StoreOptions,
+    Applied, Chunk, FlushReport, GarbageReport, Install, MAX_KEY_BYTES, MemoryUse, ReadGuard, Replica, ReplicaSnapshot,
+    Store, StoreOptions,
 };
 pub use view::{EngineError, View};

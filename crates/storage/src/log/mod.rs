@@ -126,6 +126,19 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// Whose log it is about.
+    #[must_use]
+    pub fn shard(&self) -> ShardId {
+        match self {
+            Record::Entries { shard, .. }
+            | Record::HardState { shard, .. }
+            | Record::Start { shard, .. }
+            | Record::Remove { shard } => *shard,
+        }
+    }
+}
+
 /// Changes that become durable together or not at all. One without records writes a marker that proves to recovery that
 /// everything before it was synced: worth writing when the log goes idle and at shutdown.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -70,6 +70,7 @@ impl<R> Shard<R> {
     pub fn new(node: NodeId, handle: Arc<ShardHandle>, replica: Arc<Replica>) -> Shard<R> {
         let applied = replica.applied();
         handle.set_applied(applied.index);
+        let fenced = handle.fenced();
         Shard {
             node,
             handle,
@@ -89,7 +90,7 @@ impl<R> Shard<R> {
             next_token: 1,
             applied,
             membership: VecDeque::new(),
-            fenced: false,
+            fenced,
             sweep_at: Mono(0),
         }
     }
