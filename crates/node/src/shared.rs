@@ -10,7 +10,7 @@ use std::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{Acquire, Release},
 };
-use stdx::{Mono, NodeId, ShardId};
+use stdx::{Mono, NodeId, ShardId, WallMs};
 use storage::Replica;
 
 /// One shard as this node sees it. Written by the worker that owns the local replica (or by liveness messages when there
@@ -32,6 +32,7 @@ pub struct ShardHandle {
     leaderless_since: AtomicU64,
     lease_until: AtomicU64,
     fenced: AtomicBool,
+    time_ms: AtomicU64,
     applied: AtomicU64,
     committed: AtomicU64,
 }
@@ -72,6 +73,7 @@ impl ShardHandle {
             leaderless_since: AtomicU64::new(now.0),
             lease_until: AtomicU64::new(0),
             fenced: AtomicBool::new(false),
+            time_ms: AtomicU64::new(0),
             applied: AtomicU64::new(0),
             committed: AtomicU64::new(0),
         }
@@ -114,6 +116,15 @@ impl ShardHandle {
     /// Fences the local replica, or opens it again.
     pub fn set_fenced(&self, fenced: bool) {
         self.fenced.store(fenced, Release);
+    }
+
+    /// The shard's time at `wall`, in milliseconds since the epoch: never goes back here, whatever the wall clock does,
+    /// and not behind `stamp_ms`, the time of the state that is read. A key that was seen to expire stays expired.
+    #[must_use]
+    pub fn time_ms(&self, wall: WallMs, stamp_ms: u64) -> u64 {
+        let now = wall.0.max(stamp_ms);
+        let latest = self.time_ms.load(Acquire);
+        if now > latest { now.max(self.time_ms.fetch_max(now, Release)) } else { latest }
     }
 
     /// Last applied index here, for status.

@@ -226,8 +226,7 @@ fn keyspace(port: Port, cx: Context<'_>, out: &mut String) {
     title("Keyspace", &[], out);
     let Ok(count) = Command::parse([Bytes::from_static(b"DBSIZE")].into_iter().collect()) else { return };
     let keys = |handle: &crate::shared::ShardHandle, db: u16| {
-        let local = handle.local.as_ref()?;
-        match evaluate(local, &count, db, 2, handle.layout, cx.wall, 0) {
+        match evaluate(handle, &count, db, 2, cx.wall, 0) {
             Some(Reply::Integer(n)) => Some(n),
             _ => None,
         }

@@ -148,9 +148,8 @@ pub fn read(
     now: Mono,
     wall: WallMs,
 ) -> Option<Reply> {
-    let local = handle.local.as_ref()?;
     if handle.fenced() || (!stale && !handle.lease_valid(now)) {
         return None;
     }
-    super::commands::evaluate(local, command, db, resp, handle.layout, wall, now.0)
+    super::commands::evaluate(handle, command, db, resp, wall, now.0)
 }

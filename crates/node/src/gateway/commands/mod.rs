@@ -10,7 +10,7 @@ pub(super) use connection::REDIS_VERSION;
 use super::action::Action;
 use super::context::Context;
 use super::session::{Port, Session};
-use crate::shared::Local;
+use crate::shared::ShardHandle;
 use ::cluster::Layout;
 use command::{Command, Reply, introspect};
 use stdx::{Rng, WallMs};
@@ -84,20 +84,19 @@ const SYNTAX_ERROR: Reply = Reply::error("ERR syntax error");
 /// should differ from call to call. `None` when the engine cannot be read: the worker will meet the
 /// same failure and fence the replica.
 pub(super) fn evaluate(
-    local: &Local,
+    handle: &ShardHandle,
     command: &Command,
     db: u16,
     resp: u8,
-    layout: Layout,
     wall: WallMs,
     seed: u64,
 ) -> Option<Reply> {
+    let local = handle.local.as_ref()?;
     let view = local.replica.read();
     let env = state::Env {
         db,
-        // The shard's own time may be ahead of this node's clock: a key that was seen to expire stays expired.
-        now_ms: wall.0.max(view.applied().stamp_ms),
-        layout: match layout {
+        now_ms: handle.time_ms(wall, view.applied().stamp_ms),
+        layout: match handle.layout {
             Layout::Sharded => state::Layout::Sharded,
             Layout::Colocated | Layout::System => state::Layout::Colocated,
         },

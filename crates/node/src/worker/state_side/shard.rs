@@ -176,7 +176,7 @@ impl<R> Shard<R> {
         }
         let env = Env {
             db: task.request.db,
-            now_ms: wall.0.max(self.applied.stamp_ms),
+            now_ms: self.handle.time_ms(wall, self.applied.stamp_ms),
             layout: if self.handle.layout == Layout::Sharded {
                 state::Layout::Sharded
             } else {
@@ -291,7 +291,7 @@ impl<R> Shard<R> {
     ) {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let stamp = WallMs(wall.0.max(self.applied.stamp_ms));
+        let stamp = WallMs(self.handle.time_ms(wall, self.applied.stamp_ms));
         let data = Payload { proposer: self.node, sequence, stamp, batch }.encode();
         self.pending.push(sequence, term, waiters);
         let (shard, epoch) = (self.handle.id, self.epoch);
@@ -313,7 +313,7 @@ impl<R> Shard<R> {
         }
         let env = Env {
             db: 0,
-            now_ms: wall.0.max(self.applied.stamp_ms),
+            now_ms: self.handle.time_ms(wall, self.applied.stamp_ms),
             layout: if self.handle.layout == Layout::Sharded {
                 state::Layout::Sharded
             } else {
