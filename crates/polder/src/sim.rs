@@ -38,7 +38,10 @@ pub fn run(args: &SimArgs) -> ExitCode {
 }
 
 fn print(outcome: &Outcome) {
-    println!("seed {} · trace {:016x} · {} answered, {} unknown", outcome.seed, outcome.trace, outcome.answered, outcome.unknown);
+    println!(
+        "seed {} · trace {:016x} · {} answered, {} unknown",
+        outcome.seed, outcome.trace, outcome.answered, outcome.unknown
+    );
 }
 
 fn failed(seed: u64, why: &str) -> ExitCode {

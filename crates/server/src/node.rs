@@ -4,7 +4,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::inbox::{Admission, Inbox};
 use crate::mailbox::{Answer, Waiter, Wakes};
-use crate::peer::Peers;
+use crate::peer::{Outbox, Peers};
 use cluster::{ClusterMap, ForwardedReply, PeerMessage, Request};
 use command::Fault;
 use node::gateway::Gateway;
@@ -255,10 +255,16 @@ impl Node {
                     suspects = true;
                     leaders = true;
                     self.tell_consensus(|| ConsensusInput::Silent(id));
+                    // What was sent there will not be answered in time, if ever: its waiters are told now, and later
+                    // requests wait for the election instead of for a node that is paused.
+                    self.dispatch(wakes, |dispatcher, out| dispatcher.link_down(id, clock::now(), out));
                 }
                 LivenessOutput::Heard(id) => {
                     suspects = true;
                     self.tell_consensus(|| ConsensusInput::LinkUp(id));
+                    if self.peers.outbox(id).is_some_and(Outbox::is_up) {
+                        self.dispatch(wakes, |dispatcher, out| dispatcher.link_up(id, clock::now(), out));
+                    }
                 }
                 LivenessOutput::NewMap(map) => self.adopt_map(&map),
                 LivenessOutput::LeadersChanged => leaders = true,

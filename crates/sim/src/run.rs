@@ -97,7 +97,11 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hours = self.simulated.as_secs_f64() / 3600.0;
-        writeln!(f, "{} seeds, {hours:.2} simulated hours, {} operations answered, {} of unknown outcome", self.seeds, self.answered, self.unknown)?;
+        writeln!(
+            f,
+            "{} seeds, {hours:.2} simulated hours, {} operations answered, {} of unknown outcome",
+            self.seeds, self.answered, self.unknown
+        )?;
         for (name, count) in self.faults.named() {
             writeln!(f, "  {name:<28}{count}")?;
         }

@@ -225,11 +225,9 @@ fn error_stats(cx: Context<'_>, out: &mut String) {
 fn keyspace(port: Port, cx: Context<'_>, out: &mut String) {
     title("Keyspace", &[], out);
     let Ok(count) = Command::parse([Bytes::from_static(b"DBSIZE")].into_iter().collect()) else { return };
-    let keys = |handle: &crate::shared::ShardHandle, db: u16| {
-        match evaluate(handle, &count, db, 2, cx.wall, 0) {
-            Some(Reply::Integer(n)) => Some(n),
-            _ => None,
-        }
+    let keys = |handle: &crate::shared::ShardHandle, db: u16| match evaluate(handle, &count, db, 2, cx.wall, 0) {
+        Some(Reply::Integer(n)) => Some(n),
+        _ => None,
     };
     let mut line = |db: u16, keys: i64| {
         if keys > 0 {

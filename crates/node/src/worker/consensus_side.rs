@@ -122,8 +122,8 @@ impl<D: Disk + Clone> ConsensusSide<D> {
         let shard = boot.handle.id;
         let older = ShardLog::new(self.log.clone(), shard);
         let (start, applied, written) = (boot.restored.start, boot.restored.applied, boot.restored.hard_state);
-        let group =
-            Group::new(&self.config.raft, boot.restored, older, self.rng.fork(), now).map_err(|e| format!("{shard}: {e}"))?;
+        let group = Group::new(&self.config.raft, boot.restored, older, self.rng.fork(), now)
+            .map_err(|e| format!("{shard}: {e}"))?;
         let slot = Slot {
             role: (group.role(), group.term(), group.leader()),
             group,
@@ -290,7 +290,8 @@ impl<D: Disk + Clone> ConsensusSide<D> {
             numbers.retain(|(s, _)| *s != shard);
         }
         self.wiped.insert(shard);
-        let boot = ReplicaBoot { handle: old.handle, restored: Restored::joining(), preferred_leader: old.preferred_leader };
+        let boot =
+            ReplicaBoot { handle: old.handle, restored: Restored::joining(), preferred_leader: old.preferred_leader };
         if let Err(why) = self.add(boot, now) {
             out.push(ConsensusOutput::State(StateEvent::Damaged(shard, why)));
         }
