@@ -245,11 +245,23 @@ def idle(case, _):
 
 def never_reads(case, name):
     """A client that asks for much and never reads."""
+    leader = case.system.leader("default")
+    other = (leader + 1) % len(case.system.nodes)
     ask(case.port, "SET", "unread", b"x" * MIB)
-    pid = case.system.pid(0)
+    for index, role in ((leader, "the shard's leader"), (other, "another node")):
+        grown = _unread(case.system, index)
+        case.report.note(f"{name}, on {role}: it grew by {grown / MIB:.0f} MiB for {UNREAD_REPLIES} MiB of replies")
+        if not cluster.against_redis():
+            case.report.check(f"{name}: what {role} keeps is bounded", grown < UNREAD_GROWTH_MAX, f"{grown / MIB:.0f} MiB")
+    ask(case.port, "DEL", "unread")
+
+
+def _unread(system, index):
+    """How much one node grows while a client does not read what it asked for; others have to be served meanwhile."""
+    port, pid = system.nodes[index].redis, system.pid(index)
     before = proc.rss_bytes(pid)
     most = 0
-    with Connection(case.port) as connection:
+    with Connection(port) as connection:
         connection.sock.settimeout(1.0)
         try:
             connection.sock.sendall(encode("GET", "unread") * UNREAD_REPLIES)
@@ -257,13 +269,10 @@ def never_reads(case, name):
             pass
         for _ in range(30):
             most = max(most, proc.rss_bytes(pid) - before)
-            if ask(case.port, "PING") != "PONG":
-                case.report.check(f"{name}: others are served meanwhile", False)
+            if ask(port, "PING") != "PONG":
+                raise RuntimeError("a client beside it is not served")
             time.sleep(0.1)
-    case.report.note(f"{name}: the node grew by {most / MIB:.0f} MiB for {UNREAD_REPLIES} MiB of replies")
-    if not cluster.against_redis():
-        case.report.check(f"{name}: what the node keeps is bounded", most < UNREAD_GROWTH_MAX, f"{most / MIB:.0f} MiB")
-    ask(case.port, "DEL", "unread")
+    return most
 
 
 def pipelines(case, name):
