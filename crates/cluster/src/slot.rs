@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn slots_as_redis_cluster_computes_them() {
         // CRC16("123456789") = 0x31C3 is the check value of the specification.
-        for (key, slot) in [("123456789", 0x31c3 % 16_384), ("foo", 12_182), ("bar", 5_061), ("", 0)] {
+        for (key, slot) in [("123456789", 0x31c3), ("foo", 12_182), ("bar", 5_061), ("", 0)] {
             assert_eq!(slot_of(key.as_bytes()), Slot(slot), "{key}");
         }
     }

@@ -59,7 +59,7 @@ pub fn boot(
         let layout = map.namespaces.get(&record.namespace).map_or(Layout::System, |n| n.layout);
         let worker = worker_of(shard, workers.len());
         let replica = if map.hosts(node, shard) { store.replica(shard) } else { None };
-        let local = replica.as_ref().map(|r| local(r)).transpose()?;
+        let local = replica.as_ref().map(local).transpose()?;
         let handle = Arc::new(ShardHandle::new(shard, record.namespace, layout, worker, local, now));
         handles.insert(shard, handle.clone());
         let Some(replica) = replica else { continue };

@@ -265,10 +265,9 @@ impl<D: Disk + Clone> ConsensusSide<D> {
             if !message.entries.is_empty() {
                 slot.active_at = now;
             }
-            match slot.group.step(message, now) {
-                Err(error @ (StepError::LogLost { .. } | StepError::Fenced(_))) => damage = Some(error.to_string()),
-                // A refused message is a stale or foreign one: Raft tolerates its loss.
-                Ok(()) | Err(_) => {}
+            // Any other refusal is of a stale or foreign message: Raft tolerates its loss.
+            if let Err(error @ (StepError::LogLost { .. } | StepError::Fenced(_))) = slot.group.step(message, now) {
+                damage = Some(error.to_string());
             }
         });
         if let Some(why) = damage {
@@ -313,7 +312,6 @@ impl<D: Disk + Clone> ConsensusSide<D> {
     }
 
     /// Takes proposals into the log of a group, or says from which one on it did not.
-    #[allow(clippy::too_many_arguments)]
     fn propose(
         &mut self,
         shard: ShardId,
@@ -486,7 +484,7 @@ impl<D: Disk + Clone> Slot<D> {
             self.handed_out = last.index;
             self.active_at = now;
             for entry in ready.committed.iter().filter(|e| e.kind == EntryKind::Membership) {
-                // A change that does not decode was refused by every replica alike.
+                // Nobody proposes changes while membership is static, so there is none to be refused here.
                 if let Ok(membership) = self.group.apply_membership(entry) {
                     out.push(ConsensusOutput::State(StateEvent::MembershipChanged(shard, entry.index, membership)));
                 }

@@ -191,7 +191,7 @@ impl<R> StateSide<R> {
                 let membership = meta.membership.encode();
                 let applied = Applied { index: meta.index, term: meta.term, stamp_ms, membership };
                 let held = if local.fenced { 0 } else { local.applied.index };
-                self.transfers.offered(from, shard, id, applied, message, &local.replica.clone(), held, now, out);
+                self.transfers.offered(from, id, applied, message, &local.replica.clone(), held, now, out);
             }
             PeerMessage::SnapshotFetch { shard, id, after, max_bytes } => {
                 self.transfers.fetch(from, shard, id, after, max_bytes, now, out);

@@ -100,12 +100,10 @@ impl Transfers {
         out.push(StateOutput::Send(to, PeerMessage::SnapshotOffer { shard, id: *id, meta, stamp_ms, message }));
     }
 
-    /// A peer offers a snapshot of a shard whose replica here stands at `held`; 0 when what it holds is damaged.
-    #[allow(clippy::too_many_arguments)]
+    /// A peer offers a snapshot of the shard of `replica`, which stands at `held`; 0 when what it holds is damaged.
     pub fn offered<R>(
         &mut self,
         from: NodeId,
-        shard: ShardId,
         id: SnapshotId,
         applied: Applied,
         message: Message,
@@ -114,6 +112,7 @@ impl Transfers {
         now: Mono,
         out: &mut Vec<StateOutput<R>>,
     ) {
+        let shard = replica.shard();
         if applied.index <= held {
             // The log brought us there meanwhile: let Raft tell the leader so.
             out.push(StateOutput::Consensus(ConsensusInput::SnapshotInstalled { shard, message }));
@@ -165,7 +164,6 @@ impl Transfers {
     }
 
     /// Pairs arrived.
-    #[allow(clippy::too_many_arguments)]
     pub fn received<R>(
         &mut self,
         from: NodeId,
