@@ -196,7 +196,6 @@ fn redis_source() -> Outcome {
         execute(&mut apt)
     };
     apt(&["update", "-qq"])?;
-    apt(&["source", "-qq", "--download-only", "redis=5:7.0.15*"])
-        .or_else(|_| apt(&["source", "-qq", "--download-only", "redis"]))?;
+    apt(&["source", "-qq", "--download-only", "redis"])?;
     execute(command("tar", ["xzf", "redis_7.0.15.orig.tar.gz"]).current_dir(&folder))
 }
