@@ -40,7 +40,7 @@ pub fn fix() -> Outcome {
 
 fn tests() -> Outcome {
     if runs("cargo-nextest", "--version") {
-        execute(&mut cargo("nextest run --workspace --no-fail-fast"))
+        execute(&mut cargo("nextest run --workspace --no-fail-fast --status-level fail"))
     } else {
         eprintln!("   cargo-nextest is not installed; `cargo test` runs the same tests, one crate after the other");
         execute(&mut cargo("test --workspace --quiet"))

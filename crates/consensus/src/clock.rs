@@ -137,6 +137,13 @@ impl Clock {
         }
     }
 
+    /// A suspicion that exists gets the delay of another rank.
+    pub fn rank_again(&mut self, rank: u32) {
+        if self.suspicion.take().is_some() {
+            self.suspect(rank);
+        }
+    }
+
     pub fn trust(&mut self) {
         self.suspicion = None;
     }

@@ -88,6 +88,8 @@ pub struct Group<L: OlderEntries> {
     snapshots_asked: BTreeSet<NodeId>,
     may_campaign: bool,
     resign_at: Option<Mono>,
+    /// Who should lead when it can.
+    preferred: Option<NodeId>,
     asleep: bool,
 }
 
@@ -122,6 +124,7 @@ impl<L: OlderEntries> Group<L> {
             snapshots_asked: BTreeSet::new(),
             may_campaign: true,
             resign_at: None,
+            preferred: None,
             asleep: false,
         };
         if needs_guard {
@@ -298,16 +301,27 @@ impl<L: OlderEntries> Group<L> {
         (!self.asleep && !self.is_fenced()).then(|| self.clock.now + self.config.tick)
     }
 
+    /// Names the member that should lead when it can: at start and after a crash it campaigns before the others.
+    pub fn prefer(&mut self, node: NodeId) {
+        self.preferred = Some(node);
+        let rank = self.rank();
+        self.clock.rank_again(rank);
+    }
+
     /// Where this replica comes when all of them want to succeed the same leader at once. Differs by term and leader, so
     /// that the groups of a dead leader spread over the others.
     fn rank(&self) -> u32 {
         let leader = self.raw.raft.leader_id;
         let voters: Vec<NodeId> = self.membership.voters.iter().copied().filter(|id| id.0 != leader).collect();
         let count = voters.len() as u64;
-        let Some(place) = voters.iter().position(|id| *id == self.config.id) else {
+        let place_of = |id: NodeId| voters.iter().position(|v| *v == id).map(|place| place as u64);
+        let Some(place) = place_of(self.config.id) else {
             return 0;
         };
-        let rotated = (place as u64 + self.term() % count + leader % count) % count;
+        let rotated = match self.preferred.and_then(place_of) {
+            Some(first) => (place + count - first) % count,
+            None => (place + self.term() % count + leader % count) % count,
+        };
         u32::try_from(rotated).unwrap_or(0)
     }
 }

@@ -124,11 +124,7 @@ impl<D: Disk + Clone> ConsensusSide<D> {
         let (start, applied, written) = (boot.restored.start, boot.restored.applied, boot.restored.hard_state);
         let mut group = Group::new(&self.config.raft, boot.restored, older, self.rng.fork(), now)
             .map_err(|e| format!("{shard}: {e}"))?;
-        if boot.preferred_leader == self.node {
-            // At start there may be nobody to hear from: whoever should lead does not wait out the election timeout. A
-            // leader that is there keeps its votes.
-            group.suspect_leader(now);
-        }
+        group.prefer(boot.preferred_leader);
         let slot = Slot {
             role: (group.role(), group.term(), group.leader()),
             group,

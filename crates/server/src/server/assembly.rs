@@ -21,13 +21,14 @@ use ::node::{
 };
 use protocol::peer::Hello;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{NodeId, Rng};
 use storage::log::{Log, LogOptions, LogReader, LogWriter, Preparer, Recovered};
 use storage::{FjallEngine, FjallOptions, Store, StoreOptions};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -100,9 +101,12 @@ pub(super) fn start(mut config: Config) -> Result<Server, StartError> {
     Ok(Server { node, runtime, store, workers, flush, stop_clients, stop_peers, _data: data })
 }
 
+/// Connections that may wait to be accepted: a storm of clients after a failover must not run into the kernel's retries.
+const BACKLOG: u32 = 4096;
+
 async fn listen(config: &Config) -> Result<Listeners, StartError> {
     let on = |address: SocketAddr, purpose: &'static str| async move {
-        TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, purpose, error })
+        bind(address).map_err(|error| StartError::Listen { address, purpose, error })
     };
     Ok(Listeners {
         peer: on(config.listen.peer, "peers").await?,
@@ -110,6 +114,14 @@ async fn listen(config: &Config) -> Result<Listeners, StartError> {
         redis_cluster: on(config.listen.redis_cluster, "the Redis Cluster protocol").await?,
         http: on(config.listen.http, "HTTP").await?,
     })
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A node that restarts must not wait for the connections of its predecessor to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn open_logs(config: &Config, data: &DataDir) -> Result<(Vec<WorkerLog>, Vec<Recovered>), StartError> {

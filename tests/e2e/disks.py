@@ -1,0 +1,615 @@
+"""Disks that fill up and disks that rot, and a replica that was away for longer than the log is kept.
+
+Each node is a `polder start` of its own, so that one can stay down while its files are changed. Every value says which key
+and version it belongs to and is checked byte by byte.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from .harness import cluster, proc
+from .harness.client import UNKNOWN, Client
+from .harness.report import main
+from .harness.resp import Connection, Lost, NotSent, ReplyError
+
+KIB, MIB = 1 << 10, 1 << 20
+SEED = 20_261_122
+
+# Small enough that flushes, reclaimed segments and snapshots happen within seconds.
+SETTINGS = {
+    "limits.log.segment": "1MiB",
+    "limits.log.max": "8MiB",
+    "limits.log.reserve": "8MiB",
+    "limits.memory.active_table": "1MiB",
+    "limits.memory.cache": "1MiB",
+}
+
+DISK_BYTES = 256 * MIB
+# Removing it must leave more than the reserve and the room that a node wants before it takes writes again.
+BALLAST_BYTES = 104 * MIB
+# What a filled disk keeps beyond the reserve: less than a node wants for taking writes.
+LEFTOVER_BYTES = 4 * MIB
+FULL_VALUE = 100 * KIB
+# More writes than this fit on no disk of that size.
+FULL_WRITES_MAX = DISK_BYTES // FULL_VALUE
+FULL_SECONDS = 3.0
+# Half of `limits.log.reserve`, which the engine leaves alone.
+LEFT_MIN_MIB = 4.0
+# How long a refusal may take, and how long until writes are taken again.
+REFUSAL_SECONDS = 1.0
+RETURN_SECONDS = 10.0
+
+VALUE = 8 * KIB
+KEYS = 800
+# While one node is away: several times `limits.log.max`, in more entries than a truncation leaves behind.
+AWAY_WRITES = 900
+AWAY_VALUE = 64 * KIB
+# What the files of one log may come to beyond its limit: segments ahead of need and entries too few to truncate.
+LOG_SLACK_BYTES = 48 * MIB
+# Together far more than `limits.log.max`, in fewer entries than a truncation usually leaves behind.
+LARGE_VALUE = 4 * MIB
+LARGE_WRITES = 40
+LARGE_SECONDS = 5.0
+REBUILD_SECONDS = 25.0
+# What is damaged: its name, the offset in a table of some length, and the least length. Most of a large table is data;
+# a small one has its index in the middle; every one ends with the places of its parts.
+TABLE_DAMAGES = (
+    ("a bit in the data of each large table", lambda size: size // 2, 256 * KIB),
+    ("a bit in the middle of each table", lambda size: size // 2, 200),
+    ("a bit near the end of each table", lambda size: size - 40, 200),
+)
+
+
+class Nodes(cluster.DevCluster):
+    """Three nodes with given settings, each a process of its own that stays down once it is killed."""
+
+    def __init__(self, settings, disks=None):
+        super().__init__()
+        self.settings = settings
+        self.disks = disks
+        self.processes = {}
+
+    def data_of(self, index):
+        """The data directory of one node."""
+        return (self.disks[index] if self.disks else self.folder(index)) / "data"
+
+    def start(self, ready=True):
+        """Starts all nodes."""
+        try:
+            for index in range(self.count):
+                self.start_node(index)
+            if ready:
+                self.wait_ready()
+        except BaseException:
+            self.show_log()
+            self.destroy()
+            raise
+        return self
+
+    def start_node(self, index):
+        """Starts one node and does not wait for it."""
+        self.folder(index).mkdir(parents=True, exist_ok=True)
+        config = self.folder(index) / "polder.toml"
+        config.write_text(self._config(index), encoding="utf-8")
+        words = [word for key, value in self.settings.items() for word in ("--set", f"{key}={value}")]
+        with open(self.folder(index) / "log.txt", "ab") as log:
+            self.processes[index] = subprocess.Popen(
+                [*self.command, "start", "--config", str(config), *words],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=self.environment,
+            )
+
+    def _config(self, index):
+        lines = [f"node = {index + 1}", 'cluster = "disks"', f'data_dir = "{self.data_of(index)}"', "workers = 1"]
+        lines += ["[listen]", *self._endpoints(self.nodes[index])]
+        for node in self.nodes:
+            lines += [f"[peers.{node.index + 1}]", *self._endpoints(node)]
+        return "\n".join(lines) + "\n"
+
+    @staticmethod
+    def _endpoints(node):
+        ports = {"redis": node.redis, "redis_cluster": node.cluster, "peer": node.peer, "http": node.http}
+        return [f'{name} = "127.0.0.1:{port}"' for name, port in ports.items()]
+
+    def kill_node(self, index):
+        """kill -9 of one node, which stays down."""
+        process = self.processes.pop(index)
+        process.kill()
+        process.wait()
+
+    def kill_everything(self):
+        """kill -9 of all nodes; the data stays."""
+        for process in self.processes.values():
+            process.kill()
+        for index in list(self.processes):
+            self.processes.pop(index).wait()
+
+    def stop(self, how=signal.SIGTERM):
+        """A signal to every node; returns the highest exit code."""
+        for process in self.processes.values():
+            process.send_signal(how)
+        return max(self.processes.pop(index).wait(cluster.STOP_SECONDS) for index in list(self.processes))
+
+    def pids(self):
+        """The node processes."""
+        return [process.pid for process in self.processes.values()]
+
+    def dead(self):
+        """Nodes that ended without being told to."""
+        return {index: process.poll() for index, process in self.processes.items() if process.poll() is not None}
+
+    def wait_ready(self, seconds=cluster.READY_SECONDS):
+        """Waits until every node is ready, knows all of its peers alive, and every shard has a leader."""
+
+        def settled():
+            if self.dead():
+                raise RuntimeError(f"nodes ended, with their exit codes: {self.dead()}")
+            return all(map(self._settled, range(self.count)))
+
+        proc.wait_for("every node to be ready", settled, seconds)
+
+    def mark(self, index):
+        """How much one node has logged so far."""
+        return len(self.log(index))
+
+    def applied(self, index):
+        """What each shard's replica on one node has applied."""
+        status = self.status(index)
+        return {shard["id"]: shard["applied"] for shard in status["shards"]} if status else None
+
+    def wait_caught_up(self, index, seconds=REBUILD_SECONDS):
+        """Waits until one node is ready and has applied what the others have."""
+        others = [other for other in range(self.count) if other != index]
+
+        def caught_up():
+            if self.dead():
+                raise RuntimeError(f"nodes ended, with their exit codes: {self.dead()}")
+            mine = self.applied(index)
+            return self.ready(index) and mine and all(self.applied(other) == mine for other in others)
+
+        proc.wait_for(f"node {index + 1} to have applied what the others have", caught_up, seconds, every=0.1)
+
+
+class Model:
+    """What was written through one kind of port: per key the versions that a read may return."""
+
+    def __init__(self, system, sharded, size, prefix):
+        self.system = system
+        self.sharded = sharded
+        self.size = size
+        self.prefix = prefix
+        self.versions = {}
+        self.allowed = {}
+        self.client = None
+
+    def key(self, number):
+        """The name of a key."""
+        return f"{self.prefix}:{number}"
+
+    def value(self, key, version):
+        """The one right value of a version; it does not compress."""
+        head = f"{key} {version} ".encode()
+        return head + random.Random(f"{SEED} {key} {version}").randbytes(self.size - len(head))
+
+    def write(self, number):
+        """Writes the next version of a key once: `None`, or the error that came back."""
+        key = self.key(number)
+        version = self.versions.get(key, 0) + 1
+        self.versions[key] = version
+        before = self.allowed.setdefault(key, {0})
+        try:
+            self._connected().call("SET", key, self.value(key, version))
+        except ReplyError as error:
+            if error.code == UNKNOWN:
+                before.add(version)
+            return error
+        except NotSent as error:
+            return error
+        except Lost as error:
+            before.add(version)
+            return error
+        self.allowed[key] = {version}
+        return None
+
+    def write_patiently(self, number, seconds=20):
+        """Writes the next version of a key until it is acknowledged."""
+        proc.wait_for(f"a write of {self.key(number)}", lambda: self.write(number) is None, seconds)
+
+    def reconnect(self):
+        """Forgets connections to nodes that were killed."""
+        if self.client:
+            self.client.close()
+            self.client = None
+
+    def _connected(self):
+        if self.client is None:
+            running = [self.system.nodes[index] for index in sorted(self.system.processes)]
+            ports = [node.cluster if self.sharded else node.redis for node in running]
+            self.client = Client(ports, timeout=8.0)
+        return self.client
+
+    def wrong(self, keys=None, call=None):
+        """Reads keys and returns those whose value is none of those allowed; errors are asked again for a while."""
+        call = call or self._connected().call
+        found = []
+        for key in keys or list(self.allowed):
+            value = proc.wait_for(f"a read of {key}", lambda k=key: _attempt(call, "GET", k), 20)[0]
+            found += self._judge(key, value)
+        return found
+
+    def wrong_at(self, connection):
+        """Reads all keys once from one node: the wrong ones, and the number of errors."""
+        found, errors = [], 0
+        for key in list(self.allowed):
+            try:
+                found += self._judge(key, connection.call("GET", key))
+            except ReplyError:
+                errors += 1
+        return found, errors
+
+    def _judge(self, key, value):
+        right = any(value == (self.value(key, v) if v else None) for v in self.allowed[key])
+        shown = "nothing" if value is None else repr(value[:40])
+        return [] if right else [f"{key}: {shown}, wanted version {sorted(self.allowed[key])}"]
+
+
+def _attempt(call, *words):
+    try:
+        return [call(*words)]
+    except (NotSent, Lost, ReplyError):
+        return None
+
+
+class SmallDisks:
+    """One small tmpfs for each node."""
+
+    def __init__(self, count):
+        self.root = Path(tempfile.mkdtemp(prefix="polder-e2e-disks-"))
+        self.mounts = [self.root / f"disk{n + 1}" for n in range(count)]
+        self.mounted = []
+
+    def __enter__(self):
+        for path in self.mounts:
+            path.mkdir()
+            done = subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "polder-e2e", str(path)],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                self.__exit__()
+                raise PermissionError(done.stderr.strip() or "mount failed")
+            self.mounted.append(path)
+        return self.mounts
+
+    def __exit__(self, *_):
+        for path in self.mounted:
+            subprocess.run(["umount", "-l", str(path)], check=False)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def free_bytes(path):
+    """What the file system below a path has left."""
+    stat = os.statvfs(path)
+    return stat.f_bavail * stat.f_frsize
+
+
+def occupy(path, size):
+    """A file of so many bytes, all of them taken from the disk."""
+    with open(path, "wb") as out:
+        os.posix_fallocate(out.fileno(), 0, size)
+
+
+def disk_full(report):
+    """All three disks fill up, and have room again."""
+    if os.geteuid() != 0:
+        report.skip("disk full", "mounting a small tmpfs needs root")
+        return
+    disks = SmallDisks(3)
+    try:
+        mounts = disks.__enter__()
+    except (OSError, subprocess.SubprocessError) as error:
+        report.skip("disk full", f"no tmpfs could be mounted: {error}")
+        return
+    try:
+        for mount in mounts:
+            occupy(mount / "ballast", BALLAST_BYTES)
+        with Nodes(SETTINGS, disks=mounts) as system:
+            system.start()
+            _fill(report, system, mounts)
+            report.run("one full disk of three", _one_full, report, system, mounts)
+    finally:
+        disks.__exit__()
+
+
+def _fill(report, system, mounts):
+    pids = sorted(system.pids())
+    model = Model(system, False, FULL_VALUE, "full")
+    written = 0
+    while written < FULL_WRITES_MAX and (error := model.write(written)) is None:
+        written += 1
+    report.note(f"{written} writes of {FULL_VALUE // KIB} KiB were taken; then: {error}")
+    report.check("some writes are taken before the disk is full", written > 100, written)
+    refusals, slowest = _refusals(model, written)
+    report.equal("a full disk refuses with", sorted(refusals), ["OOM the disk of a majority of replicas is full; writes are refused until space returns"])  # fmt: skip
+    report.check("it refuses quickly", slowest <= REFUSAL_SECONDS, f"{slowest:.2f} s")
+    report.note(f"refused: {refusals}, the slowest after {slowest:.2f} s")
+    keys = [model.key(n) for n in random.Random(SEED).sample(range(written), 100)]
+    report.equal("full: reads are right", model.wrong(keys), [])
+    report.equal("full: every process lives", (sorted(system.pids()), system.dead()), (pids, {}))
+    left = [free_bytes(mount) / MIB for mount in mounts]
+    report.note("left: " + ", ".join(f"{mib:.1f} MiB" for mib in left))
+    report.check("full: no disk is filled to the last byte", min(left) >= LEFT_MIN_MIB, f"{min(left):.1f} MiB")
+    for mount in mounts:
+        (mount / "ballast").unlink()
+    since = time.monotonic()
+    model.write_patiently(written, RETURN_SECONDS)
+    report.note(f"writes are taken again {time.monotonic() - since:.2f} s after there is room")
+    for number in range(0, written, 20):
+        model.write_patiently(number)
+    report.check("room again: writes are taken without a restart", not system.dead() and sorted(system.pids()) == pids)
+    system.wait_ready()
+    system.kill_everything()
+    system.start()
+    report.equal("after kill -9 of all nodes: every acknowledged write is there", model.wrong()[:5], [])
+
+
+def _refusals(model, number):
+    """Goes on writing for a while: how often which answer came, and how long the slowest took."""
+    answers, slowest = {}, 0.0
+    end = time.monotonic() + FULL_SECONDS
+    while time.monotonic() < end:
+        began = time.monotonic()
+        error = model.write(number)
+        slowest = max(slowest, time.monotonic() - began)
+        text = getattr(error, "text", repr(error))
+        answers[text] = answers.get(text, 0) + 1
+        time.sleep(0.02)
+    return answers, slowest
+
+
+def _one_full(report, system, mounts):
+    """The disk of one follower, then that of a leader fills up: two nodes of three have room."""
+    system.settle(2.0)
+    leader = proc.wait_for("a leader", lambda: _some(system.leader()), 30)[0]
+    reserve = 8 * MIB
+    for what, victim in (("a follower", (leader + 1) % 3), ("the leader", leader)):
+        name = f"the disk of {what} is full"
+        model = Model(system, False, FULL_VALUE, f"one-{what}")
+        mark = system.mark(victim)
+        ballast = mounts[victim] / "ballast"
+        occupy(ballast, max(0, free_bytes(mounts[victim]) - reserve - LEFTOVER_BYTES))
+        proc.wait_for("the node to notice", lambda v=victim, m=mark: "disk is full" in system.log(v)[m:], 10)
+        answers, slowest = {}, 0.0
+        for number in range(60):
+            began = time.monotonic()
+            error = model.write(number)
+            slowest = max(slowest, time.monotonic() - began)
+            text = getattr(error, "text", "OK" if error is None else repr(error))
+            answers[text] = answers.get(text, 0) + 1
+        report.equal(f"{name}: writes are taken", answers, {"OK": 60})
+        report.check(f"{name}: no write waits long", slowest <= REFUSAL_SECONDS, f"{slowest:.2f} s")
+        report.equal(f"{name}: reads are right", model.wrong(), [])
+        ballast.unlink()
+        system.wait_caught_up(victim, RETURN_SECONDS)
+        report.check(f"{name}: it catches up when there is room", not system.dead(), system.dead())
+
+
+def _some(value):
+    return None if value is None else [value]
+
+
+class Background:
+    """Writes on both kinds of ports while something else happens."""
+
+    def __init__(self, models):
+        self.models = models
+        self.stop = threading.Event()
+        self.written = 0
+        self.errors = {}
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self):
+        for model in self.models:
+            model.reconnect()
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join(30)
+
+    def _run(self):
+        number = 0
+        while not self.stop.is_set():
+            for model in self.models:
+                error = model.write(number)
+                if error is None:
+                    self.written += 1
+                else:
+                    text = str(error)
+                    self.errors[text] = self.errors.get(text, 0) + 1
+            number = (number + 1) % KEYS
+            time.sleep(0.005)
+
+
+def lagging(report, system, models):
+    """A node is away while more is written than the log keeps: it catches up by snapshots."""
+    victim = 2
+    system.kill_node(victim)
+    heavy = [Model(system, False, AWAY_VALUE, "away"), Model(system, True, AWAY_VALUE, "{away}")]
+    for number in range(AWAY_WRITES):
+        for model in heavy:
+            model.write_patiently(number % 200)
+    models += heavy
+    sizes = [proc.disk_bytes(system.data_of(index) / "log-0") for index in (0, 1)]
+    report.note("logs of the others: " + ", ".join(f"{size / MIB:.0f} MiB" for size in sizes))
+    report.check("a node that is away does not hold the log back", max(sizes) <= 8 * MIB + LOG_SLACK_BYTES, sizes)
+    since = time.monotonic()
+    system.start_node(victim)
+    system.wait_caught_up(victim)
+    report.note(f"it has everything {time.monotonic() - since:.1f} s after its start")
+    report.check("a node that was away catches up", True)
+    _rely_on(report, system, victim, models, "after being away")
+
+
+def _rely_on(report, system, victim, models, what):
+    """Reads everything from one node, and again with another node gone, so that this one is half of the majority."""
+    for model in models:
+        if model.sharded:
+            with Connection(system.nodes[victim].cluster) as connection:
+                connection.call("READONLY")
+                report.equal(f"{what}: its own replicas of {model.prefix} are right", _firsts(model.wrong_at(connection)), ([], 0))
+    other = (victim + 1) % 3
+    system.kill_node(other)
+    for model in models:
+        report.equal(f"{what}: {model.prefix} read through a majority with it", model.wrong()[:5], [])
+        model.write_patiently(0)
+    system.start_node(other)
+    system.wait_ready()
+
+
+def _firsts(result):
+    return result[0][:5], result[1]
+
+
+def flip(path, offset):
+    """Changes one bit of a file."""
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 0x10]))
+
+
+def damaged_log(report, system, models):
+    """One bit in the middle of an old, full log segment."""
+    victim = 2
+    system.kill_node(victim)
+    segments = sorted(system.data_of(victim).glob("log-0/*.log"), key=lambda path: int(path.stem))
+    if len(segments) < 3:
+        raise RuntimeError(f"too few segments for the oldest to be old: {segments}")
+    flip(segments[0], segments[0].stat().st_size // 2)
+    mark = system.mark(victim)
+    with Background(models) as load:
+        since = time.monotonic()
+        system.start_node(victim)
+        proc.wait_for("the node to be ready", lambda: system.ready(victim) or system.dead(), REBUILD_SECONDS, every=0.01)
+        took = time.monotonic() - since
+        time.sleep(1.0)
+    said = system.log(victim)[mark:]
+    report.check("damaged log: the node says that it rebuilds", "fenced" in said and "rebuilt" in said, said[-300:])
+    report.note(f"{said.count('replica fenced')} replicas rebuilt; ready {took:.1f} s after its start")
+    report.equal("damaged log: the node lives", system.dead(), {})
+    report.check("damaged log: the others serve meanwhile", load.written > 50 and not load.errors, (load.written, load.errors))
+    system.wait_caught_up(victim)
+    _rely_on(report, system, victim, models, "after a damaged log")
+
+
+def damaged_tables(report, system, models, name, where, least):
+    """One bit in each table file of the engine of at least so many bytes; `where` gives the offset for a length."""
+    victim = 2
+    system.kill_node(victim)
+    tables = [path for path in system.data_of(victim).glob("engine/keyspaces/*/tables/*") if path.stat().st_size >= least]
+    offsets = [(path, where(path.stat().st_size)) for path in tables]
+    for path, offset in offsets:
+        flip(path, offset)
+    mark = system.mark(victim)
+    system.start_node(victim)
+    wrong, errors, reads = _read_while_it_rebuilds(system, victim, [model for model in models if model.sharded])
+    said = [line for line in system.log(victim)[mark:].splitlines() if any(word in line for word in ("ERROR", "WARN", "polder:"))]
+    report.note(f"{len(tables)} tables changed; {reads} reads from its replicas, {errors} refused")
+    for line in [*said[:2], *said[-1:]]:
+        report.note("it says: " + line[:300])
+    report.equal(f"{name}: no wrong value from its replicas", wrong[:5], [])
+    for model in models:
+        report.equal(f"{name}: {model.prefix} from the cluster", model.wrong()[:5], [])
+    dead = system.dead()
+    if not report.equal(f"{name}: the node starts and is rebuilt", dead, {}):
+        # It changed nothing: with the bits as they were, it is the node it was.
+        system.kill_node(victim)
+        for path, offset in offsets:
+            flip(path, offset)
+        system.start_node(victim)
+    report.run(f"{name}: the node is whole again", _whole_again, report, system, victim, models, name)
+
+
+def _read_while_it_rebuilds(system, victim, models):
+    """Reads from the victim's own replicas until it is ready or dead: wrong values, refusals, reads."""
+    wrong, errors, reads = [], 0, 0
+    end = time.monotonic() + REBUILD_SECONDS
+    while time.monotonic() < end and not system.dead():
+        ready = system.ready(victim)
+        try:
+            with Connection(system.nodes[victim].cluster) as connection:
+                connection.call("READONLY")
+                for model in models:
+                    found, refused = model.wrong_at(connection)
+                    wrong += found
+                    errors += refused
+                    reads += len(model.allowed)
+        except (NotSent, Lost, ReplyError):
+            time.sleep(0.05)
+            continue
+        if ready:
+            break
+    return wrong, errors, reads
+
+
+def large_values(report, system):
+    """A few large values, after which the log keeps no more than its limit."""
+    model = Model(system, False, LARGE_VALUE, "large")
+    for number in range(LARGE_WRITES):
+        model.write_patiently(number)
+    folders = [system.data_of(index) / "log-0" for index in range(system.count)]
+    limit = 8 * MIB + LOG_SLACK_BYTES
+    try:
+        proc.wait_for("the logs to shrink", lambda: max(map(proc.disk_bytes, folders)) <= limit, LARGE_SECONDS)
+    except TimeoutError:
+        pass
+    sizes = [proc.disk_bytes(folder) // MIB for folder in folders]
+    report.note(f"logs after {LARGE_WRITES} values of {LARGE_VALUE // MIB} MiB: {sizes} MiB")
+    report.check("large values do not make the log outgrow its limit", max(sizes) * MIB <= limit, f"{sizes} MiB")
+    report.equal("large values: right", model.wrong(), [])
+
+
+def _whole_again(report, system, victim, models, name):
+    system.wait_caught_up(victim)
+    _rely_on(report, system, victim, models, f"after {name}")
+
+
+def body(report):
+    """The part."""
+    if cluster.against_redis():
+        report.skip("disks", "what a node does about its disk is Polder's own")
+        return
+    report.run("disk full", disk_full, report)
+    with Nodes(SETTINGS) as system:
+        system.start()
+        models = [Model(system, False, VALUE, "plain"), Model(system, True, VALUE, "sharded")]
+        for _ in range(2):
+            for number in range(KEYS):
+                for model in models:
+                    model.write_patiently(number)
+        report.run("a replica that lags", lagging, report, system, models)
+        report.run("a damaged log", damaged_log, report, system, models)
+        for name, where, least in TABLE_DAMAGES:
+            report.run(name, damaged_tables, report, system, models, name, where, least)
+        report.run("large values", large_values, report, system)
+        if not system.dead() and len(system.processes) == system.count:
+            report.equal("stops cleanly", system.stop(), 0)
+    report.skip("a disk that stalls", "throttling one needs a block device of its own; `kills` stops whole processes")
+
+
+if __name__ == "__main__":
+    main("disks", body)
