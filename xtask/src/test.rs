@@ -178,8 +178,13 @@ fn fuzz(name: &'static str) -> Row {
     }
     let mut passed = 0;
     for target in targets {
-        let words = ["+nightly", "fuzz", "run", target, "--"];
-        let mut child = command("cargo", words);
+        // What it finds goes to the first folder; the seeds in the second stay the few that they are.
+        let found = setup::cache().join("fuzz").join(target);
+        if let Err(error) = fs::create_dir_all(&found) {
+            return Row::of(name, began.elapsed(), Err(format!("{}: {error}", found.display())));
+        }
+        let (found, seeds) = (found.display().to_string(), format!("fuzz/corpus/{target}"));
+        let mut child = command("cargo", ["+nightly", "fuzz", "run", target, &found, &seeds, "--"]);
         child.arg(format!("-max_total_time={FUZZ_SECONDS}")).env("PATH", path_with_tools());
         // The toolchain of this program must not win over `+nightly`.
         child.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
