@@ -77,6 +77,7 @@ const PARTS: &[Part] = &[
     e2e("kills", "e2e.kills", &[Need::Python, Need::Binary], "leaders killed and paused under load"),
     e2e("tcl", "e2e.tcl", &[Need::Python, Need::Tcl, Need::RedisSource, Need::Binary], "Redis's own tests"),
     e2e("bad-input", "e2e.bad_input", &[Need::Python, Need::Binary], "malformed, oversized, foreign, misbehaving"),
+    e2e("disks", "e2e.disks", &[Need::Python, Need::Binary], "disks that fill up and rot, a replica that lags"),
 ];
 
 /// Seconds that the simulator gets, and that each fuzz target gets.
