@@ -69,9 +69,11 @@ class _Owned:
         return self
 
     def __exit__(self, kind, *_):
-        if kind is not None:
-            self.show_log()
-        self.destroy()
+        try:
+            if kind is not None:
+                self.show_log()
+        finally:
+            self.destroy()
 
     def destroy(self):
         """Ends everything without ceremony and removes the data unless it was given."""
