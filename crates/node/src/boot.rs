@@ -2,7 +2,7 @@
 //! replicas, or the contradiction between them is named and the replica rebuilt from its peers.
 
 use crate::shared::{Local, RouteTable, ShardHandle};
-use crate::worker::ReplicaBoot;
+use crate::worker::{ReplicaBoot, forget_records};
 use cluster::{ClusterMap, Layout};
 use consensus::{HardState, Membership, Restored};
 use state::Directory;
@@ -101,7 +101,7 @@ fn create_missing(node: NodeId, map: &ClusterMap, store: &Store) -> Result<(), E
 
 /// One replica's Raft state, records to write first, and why it is rebuilt if it is.
 fn restore(shard: ShardId, applied: &Applied, recovered: &Recovered) -> (Restored, Vec<Record>, Option<String>) {
-    let rebuild = |why: String| (Restored::joining(), vec![Record::Remove { shard }], Some(why));
+    let rebuild = |why: String| (Restored::joining(), forget_records(shard).to_vec(), Some(why));
     let Ok(membership) = Membership::decode(applied.membership.clone()) else {
         return rebuild("the membership stored with its state does not decode".into());
     };
@@ -119,6 +119,10 @@ fn restore(shard: ShardId, applied: &Applied, recovered: &Recovered) -> (Restore
         return rebuild(format!("its log is missing although entries up to {} were applied", applied.index));
     };
     let RecoveredGroup { start, hard_state, last } = *group;
+    // Founders begin after a first entry: a log without a beginning is that of a replica that forgot everything.
+    if start.index == 0 {
+        return rebuild("the process ended before it was rebuilt".into());
+    }
     if start.index > applied.index {
         return rebuild(format!("its state ends at {} and its log begins after {}", applied.index, start.index));
     }

@@ -63,9 +63,10 @@ pub struct Dispatcher<R> {
 }
 
 impl<R> Dispatcher<R> {
-    /// A dispatcher that lets a request wait up to `leader_wait` for its shard to have a leader.
+    /// A dispatcher that lets a request wait up to `leader_wait` for its shard to have a leader. `first_id` must differ
+    /// between two lives of the process, so that a late answer to the one is no answer to the other.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, leader_wait: Duration) -> Dispatcher<R> {
+    pub fn new(shared: Arc<Shared>, leader_wait: Duration, first_id: u64) -> Dispatcher<R> {
         Dispatcher {
             shared,
             leader_wait,
@@ -73,13 +74,18 @@ impl<R> Dispatcher<R> {
             parked: BTreeMap::new(),
             parked_count: 0,
             forwarded: BTreeMap::new(),
-            next_id: 1,
+            next_id: first_id,
         }
     }
 
     /// A request from a client of this node.
     pub fn submit(&mut self, task: Task<R>, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
-        self.route(task, now, now, out);
+        // Requests of a shard leave in the order in which they came.
+        if self.parked.contains_key(&task.request.shard) {
+            self.park(task, now, now, out);
+        } else {
+            self.route(task, now, now, out);
+        }
     }
 
     /// A local worker does not lead the shard; nothing was proposed.
@@ -196,10 +202,13 @@ impl<R> Dispatcher<R> {
                 .get(&shard)
                 .and_then(|h| h.leader())
                 .is_some_and(|l| l == self.shared.node || self.links.contains(&l));
+            let mut held_up = !reachable;
             while let Some(parked) = queue.pop_front() {
                 self.parked_count -= 1;
                 let waited = now.since(parked.since) >= self.leader_wait || now >= parked.task.deadline;
-                if reachable && now >= parked.not_before {
+                // Nobody overtakes one that is not tried again yet.
+                held_up |= now < parked.not_before;
+                if !held_up {
                     self.route(parked.task, parked.since, now, out);
                 } else if waited {
                     out.push(DispatchOutput::Reply(parked.task.to, Err(Fault::NoLeader)));

@@ -96,13 +96,14 @@ impl Mailbox {
 
     /// Moves what arrived into `out`, which must be empty; without anything, the task is woken later.
     pub fn poll(&self, cx: &mut Context<'_>, out: &mut Vec<Delivery>) -> Poll<Mail> {
-        if self.is_closed() {
-            return Poll::Ready(Mail::Closed);
-        }
         let mut inner = self.inner.lock();
+        // What is answered is delivered also to a connection that is about to be closed.
         if !inner.deliveries.is_empty() {
             std::mem::swap(&mut inner.deliveries, out);
             return Poll::Ready(Mail::Answers);
+        }
+        if self.is_closed() {
+            return Poll::Ready(Mail::Closed);
         }
         match &mut inner.waker {
             Some(waker) => waker.clone_from(cx.waker()),

@@ -94,13 +94,14 @@ impl Node {
         workers: Vec<WorkerInbox>,
         peers: Peers,
         store: Store,
+        first_request: u64,
     ) -> Node {
         let others = config.peers.keys().map(|id| NodeId(*id)).filter(|id| *id != config.node);
         // A node that was not heard for as long as an election takes is not waited for.
         let liveness = Liveness::new(shared.clone(), others, config.raft.election_timeout);
         Node {
             id: config.node,
-            dispatcher: Mutex::new(Dispatcher::new(shared.clone(), config.timeouts.leader_wait)),
+            dispatcher: Mutex::new(Dispatcher::new(shared.clone(), config.timeouts.leader_wait, first_request)),
             liveness: Mutex::new(liveness),
             config,
             shared,

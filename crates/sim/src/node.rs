@@ -113,7 +113,7 @@ impl SimNode {
         Ok(SimNode {
             consensus,
             state: StateSide::new(id, state_config, worker.states, rng.fork()),
-            dispatcher: Dispatcher::new(shared.clone(), LEADER_WAIT),
+            dispatcher: Dispatcher::new(shared.clone(), LEADER_WAIT, rng.next_u64() >> 1),
             liveness: Liveness::new(shared, peers, Duration::from_secs(1)),
             writer,
             store,

@@ -47,6 +47,14 @@ impl<'a> Ctx<'a> {
         }
     }
 
+    /// Bytes of effects so far, of all commands of the entry.
+    pub(crate) fn effects_bytes(&self) -> usize {
+        match &self.access {
+            Access::Read { .. } => 0,
+            Access::Write(txn) => txn.draft.size(),
+        }
+    }
+
     /// The writing side. Dispatch never runs a writing command on a reader; if it did, the client would get this error.
     pub(crate) fn txn(&mut self) -> Outcome<&mut Txn<'a>> {
         match &mut self.access {

@@ -128,6 +128,10 @@ impl Txn<'_> {
 
     /// The keyspace of `db` as of the last proposal.
     pub(crate) fn keyspace(&mut self, db: u16) -> Result<u32, EngineError> {
+        // What is read under a keyspace that a proposed flush has given depends on that flush.
+        if let Hit::Decided(sequence, _) = self.overlay.get(&records::directory_key(db)) {
+            self.observed.set(self.observed.get().max(Some(sequence)));
+        }
         let keyspaces = match self.overlay.numbers.keyspaces {
             Some(k) => k,
             None => *self.overlay.numbers.keyspaces.insert(read_directory(self.base)?),

@@ -63,6 +63,11 @@ impl Watches {
         *self = Watches::default();
     }
 
+    /// Makes every watch dirty: what it started from is not what will be.
+    pub fn spoil(&mut self) {
+        self.sessions.values_mut().for_each(|s| s.dirty = true);
+    }
+
     /// Forgets what `session` watches: UNWATCH, DISCARD, or the connection closed.
     pub fn unwatch(&mut self, session: SessionId) {
         let Some(gone) = self.sessions.remove(&session) else { return };

@@ -126,6 +126,12 @@ impl Session {
             Ok(shard) => shard,
             Err(reply) => return self.forget_watches(reply, cx),
         };
+        if let Some(w) = self.watching
+            && cx.table.shards.get(&w.shard).is_some_and(|s| s.term() != w.term)
+        {
+            // Leadership changed since the first WATCH: what was watched before is not known any more.
+            return self.forget_watches(Reply::NullArray, cx);
+        }
         let watched = self.watching.take().is_some();
         self.profile.watching = 0;
         let mut local = Vec::with_capacity(queue.commands.len());
@@ -169,14 +175,15 @@ impl Session {
         if self.queue.is_some() {
             return Action::Reply(Reply::error("ERR WATCH inside MULTI is not allowed"));
         }
-        let (shard, slot) = match self.route(&command, cx) {
-            Ok(routed) => (routed.shard.id, routed.slot),
+        let (shard, slot, term) = match self.route(&command, cx) {
+            Ok(routed) => (routed.shard.id, routed.slot, routed.shard.term()),
             Err(reply) => return Action::Reply(reply),
         };
         if self.watching.is_some_and(|w| w.slot != slot) {
             return Action::Reply(super::route::cross_slot());
         }
-        self.watching = Some(Watching { shard, slot });
+        let term = self.watching.map_or(term, |w| w.term);
+        self.watching = Some(Watching { shard, slot, term });
         self.profile.watching += command.args.len() - 1;
         self.profile_changed = true;
         if !self.touched.contains(&shard) {

@@ -33,6 +33,8 @@ pub(super) enum ReplyMode {
 pub(super) struct Watching {
     pub(super) shard: ShardId,
     pub(super) slot: Option<Slot>,
+    /// The shard's term when the first WATCH was sent: another leader knows nothing of it.
+    pub(super) term: u64,
 }
 
 /// The state of one connection.

@@ -31,6 +31,9 @@ pub struct ConsensusConfig {
     pub balance_interval: Duration,
 }
 
+/// Entries of one shard on their way to the disk, in bytes, beyond which no more are taken from a leader.
+const UNWRITTEN_BYTES_MAX: u64 = 64 << 20;
+
 /// Truncating the log costs a record, so it waits until so many entries can go.
 const COMPACT_ENTRIES_MIN: u64 = 256;
 
@@ -49,8 +52,8 @@ struct Slot<D: Disk> {
     group: Group<ShardLog<D>>,
     handle: Arc<ShardHandle>,
     preferred_leader: NodeId,
-    /// Persist numbers in order, and whether each is durable. The group must hear of them in order.
-    persisting: VecDeque<(u64, bool)>,
+    /// Persist numbers in order, whether each is durable, and its bytes. The group must hear of them in order.
+    persisting: VecDeque<(u64, bool, u64)>,
     /// The latest hard state, and what of it was last written.
     hard_state: HardState,
     written: HardState,
@@ -65,6 +68,13 @@ struct Slot<D: Disk> {
     hibernating: bool,
     balanced_at: Mono,
     snapshots: BTreeSet<NodeId>,
+    /// It knows nothing and waits for a snapshot.
+    joining: bool,
+    /// Bytes of entries under way to the log.
+    unwritten: u64,
+    /// Whether leadership was offered to the preferred node in this reign: once is enough, because a transfer that is
+    /// tried in vain costs the lease of the term.
+    offered: bool,
     /// The newest epoch of which a proposal was refused; 0 for none.
     refused_epoch: u64,
 }
@@ -122,6 +132,7 @@ impl<D: Disk + Clone> ConsensusSide<D> {
         let shard = boot.handle.id;
         let older = ShardLog::new(self.log.clone(), shard);
         let (start, applied, written) = (boot.restored.start, boot.restored.applied, boot.restored.hard_state);
+        let joining = start.0 == 0;
         let mut group = Group::new(&self.config.raft, boot.restored, older, self.rng.fork(), now)
             .map_err(|e| format!("{shard}: {e}"))?;
         group.prefer(boot.preferred_leader);
@@ -142,6 +153,9 @@ impl<D: Disk + Clone> ConsensusSide<D> {
             hibernating: false,
             balanced_at: now,
             snapshots: BTreeSet::new(),
+            joining,
+            unwritten: 0,
+            offered: false,
             refused_epoch: 0,
         };
         self.slots.insert(shard, slot);
@@ -180,7 +194,7 @@ impl<D: Disk + Clone> ConsensusSide<D> {
     /// Collects what the groups want done since the last round. To be called after a run of `handle`.
     pub fn advance(&mut self, now: Mono, out: &mut Vec<ConsensusOutput>) {
         let wiped = std::mem::take(&mut self.wiped);
-        let mut set = WriteSet { records: wiped.into_iter().map(|shard| Record::Remove { shard }).collect() };
+        let mut set = WriteSet { records: wiped.into_iter().flat_map(forget_records).collect() };
         let mut numbers = Vec::new();
         let mut faults = Vec::new();
         for shard in std::mem::take(&mut self.touched) {
@@ -248,10 +262,11 @@ impl<D: Disk + Clone> ConsensusSide<D> {
                 }
             }
             let interval = self.config.balance_interval;
-            let elsewhere = slot.preferred_leader != self.node && !interval.is_zero();
+            let elsewhere = slot.preferred_leader != self.node && !interval.is_zero() && !slot.offered;
             if elsewhere && !self.resigned && now.since(slot.balanced_at) >= interval {
                 slot.balanced_at = now;
                 if slot.group.is_caught_up(slot.preferred_leader) {
+                    slot.offered = true;
                     slot.group.transfer_leader(slot.preferred_leader, now);
                 }
             }
@@ -262,6 +277,10 @@ impl<D: Disk + Clone> ConsensusSide<D> {
     fn raft(&mut self, shard: ShardId, message: Message, now: Mono, out: &mut Vec<ConsensusOutput>) {
         let mut damage = None;
         self.with(shard, now, |slot| {
+            // A log that does not keep up must not be fed: the leader sends it again.
+            if !message.entries.is_empty() && slot.unwritten > UNWRITTEN_BYTES_MAX {
+                return;
+            }
             // Heartbeats are no activity: they must not keep a group awake.
             if !message.entries.is_empty() {
                 slot.active_at = now;
@@ -279,7 +298,13 @@ impl<D: Disk + Clone> ConsensusSide<D> {
     /// Starts a group anew as one that knows nothing: it takes no part in elections until it has installed a snapshot,
     /// because it may have promised what it forgets here.
     fn rebuild(&mut self, shard: ShardId, why: String, now: Mono, out: &mut Vec<ConsensusOutput>) {
-        let Some(old) = self.slots.remove(&shard) else { return };
+        // One that waits for a snapshot anyway has nothing more to lose.
+        let Some(old) = (match self.slots.get(&shard) {
+            Some(slot) if slot.joining => None,
+            _ => self.slots.remove(&shard),
+        }) else {
+            return;
+        };
         out.push(ConsensusOutput::State(StateEvent::Damaged(shard, why)));
         old.handle.set_lease(Mono(0));
         for token in old.barriers.into_values() {
@@ -432,6 +457,12 @@ impl<D: Disk + Clone> ConsensusSide<D> {
     }
 }
 
+/// The records of a replica that forgets everything: the hard state of a log without a beginning is the mark of one
+/// that is being rebuilt, should the process end before it is.
+pub fn forget_records(shard: ShardId) -> [Record; 2] {
+    [Record::Remove { shard }, Record::HardState { shard, state: storage::log::HardState::default() }]
+}
+
 fn fault_of(error: &ProposeError) -> Fault {
     match error {
         ProposeError::Busy => Fault::Overloaded,
@@ -521,8 +552,10 @@ impl<D: Disk + Clone> Slot<D> {
     ) {
         let shard = self.handle.id;
         let records_before = set.records.len();
+        let bytes: u64 = persist.entries.iter().map(|e| e.data.len() as u64).sum();
         if let Some(meta) = persist.install {
             self.start = meta.index;
+            self.joining = false;
             self.applied = self.applied.max(meta.index);
             self.handed_out = self.handed_out.max(meta.index);
             set.records.push(Record::Start { shard, index: meta.index, term: meta.term });
@@ -541,7 +574,8 @@ impl<D: Disk + Clone> Slot<D> {
             set.records.push(Record::Entries { shard, entries });
         }
         let nothing = set.records.len() == records_before;
-        self.persisting.push_back((persist.number, nothing));
+        self.unwritten += bytes;
+        self.persisting.push_back((persist.number, nothing, bytes));
         if nothing {
             self.release(now);
         } else {
@@ -550,7 +584,7 @@ impl<D: Disk + Clone> Slot<D> {
     }
 
     fn mark_durable(&mut self, number: u64, now: Mono) {
-        if let Some(entry) = self.persisting.iter_mut().find(|(n, _)| *n == number) {
+        if let Some(entry) = self.persisting.iter_mut().find(|(n, ..)| *n == number) {
             entry.1 = true;
         }
         self.release(now);
@@ -559,8 +593,9 @@ impl<D: Disk + Clone> Slot<D> {
     /// Tells the group about the longest durable run, in order.
     fn release(&mut self, now: Mono) {
         let mut last = None;
-        while let Some((number, true)) = self.persisting.front().copied() {
+        while let Some((number, true, bytes)) = self.persisting.front().copied() {
             self.persisting.pop_front();
+            self.unwritten -= bytes;
             last = Some(number);
         }
         if let Some(number) = last {
@@ -592,6 +627,9 @@ impl<D: Disk + Clone> Slot<D> {
         self.handle.set_lease(self.group.lease_until().unwrap_or_default());
         self.handle.set_committed(self.group.commit_index());
         if role != self.role {
+            if role.0 == Role::Leader {
+                (self.balanced_at, self.offered) = (now, false);
+            }
             self.role = role;
             self.handle.set_leader(role.2, role.1, now);
             let (role, term, leader) = role;

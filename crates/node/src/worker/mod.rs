@@ -6,5 +6,6 @@ mod entry;
 mod log_view;
 mod state_side;
 
+pub use consensus_side::forget_records;
 pub use consensus_side::{ConsensusConfig, ConsensusSide, ReplicaBoot};
 pub use state_side::{SWEEP_INTERVAL, StateConfig, StateSide, TransferConfig};

@@ -78,7 +78,7 @@ pub(super) fn start(mut config: Config) -> Result<Server, StartError> {
     let others: Vec<NodeId> = config.peers.keys().map(|id| NodeId(*id)).filter(|id| *id != config.node).collect();
     let peers = Peers::new(others.iter().copied(), config.limits.peer_queue_bytes);
     let (inboxes, queues): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| queues(config.limits.worker_queue)).unzip();
-    let node = Arc::new(Node::new(config, shared, gateway, inboxes, peers, store.clone()));
+    let node = Arc::new(Node::new(config, shared, gateway, inboxes, peers, store.clone(), entropy() >> 1));
     rebuilt.into_iter().for_each(|(shard, why)| node.fence(shard, why));
     let mut preparers = Vec::new();
     let mut workers = Vec::new();

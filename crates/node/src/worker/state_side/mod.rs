@@ -141,18 +141,17 @@ impl<R> StateSide<R> {
                 }
             }
             StateEvent::Committed(..) => {}
-            StateEvent::BarrierPassed { token, index, .. } => shard.barrier_passed(token, index),
+            StateEvent::BarrierPassed { token, .. } => shard.barrier_passed(token, out),
             StateEvent::BarrierFailed { token, .. } => shard.barrier_failed(token, out),
             StateEvent::SnapshotWanted(_, to) => step = snapshot_for(shard, to, &mut self.transfers, now, out),
             StateEvent::SnapshotAnnounced(_, message) => self.transfers.announce(id, message, now, out),
             StateEvent::Damaged(..) if shard.fenced => {}
             StateEvent::Damaged(_, why) => {
+                self.transfers.cancel(id);
                 shard.fence(out);
                 out.push(StateOutput::Fenced(id, why));
             }
-            StateEvent::SnapshotAccepted(_, meta) => {
-                assert!(shard.applied.index >= meta.index, "Raft accepts a snapshot only after its data is installed");
-            }
+            StateEvent::SnapshotAccepted(_, meta) => step = shard.accepted(meta.index, out),
             StateEvent::MembershipChanged(_, index, membership) => shard.membership(index, membership.encode()),
         }
         if let Err(error) = step {
@@ -257,11 +256,5 @@ impl StateEvent {
             | StateEvent::SnapshotAccepted(shard, _)
             | StateEvent::MembershipChanged(shard, ..) => *shard,
         }
-    }
-}
-
-impl<R> Shard<R> {
-    fn unanswered(&self) -> usize {
-        self.pending.len()
     }
 }

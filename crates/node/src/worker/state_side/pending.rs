@@ -100,6 +100,16 @@ impl<R> Pending<R> {
         payload: Option<&Payload>,
         mut answer: impl FnMut(R, Result<Reply, Fault>),
     ) {
+        // An entry of a later term stands here, so what an earlier term had placed here or above will never be: every
+        // later leader has this entry (leader completeness).
+        let dead = |p: &Proposal<R>| p.term < term && p.index.is_some_and(|at| at >= index);
+        if self.queue.iter().any(dead) {
+            let (gone, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.queue).into_iter().partition(dead);
+            self.queue = rest;
+            for waiter in gone.into_iter().flat_map(|p| p.waiters) {
+                answer(waiter.task.to, Err(Fault::Overwritten));
+            }
+        }
         while let Some(front) = self.queue.front() {
             let Some(at) = front.index else { break };
             if at > index {

@@ -21,6 +21,8 @@ const IN_FLIGHT_MAX: usize = 4;
 const ENTRY_BYTES_TARGET: usize = 1 << 20;
 /// Tasks of one shard that may wait for leadership to settle; one more is refused as overload.
 const WAITING_MAX: usize = 16_384;
+/// Effects of a shard that are proposed and not applied, in bytes: beyond it nothing more is evaluated until some are.
+const OVERLAY_BYTES_MAX: usize = 64 << 20;
 /// Effects of one step of expiry or of background deletion, in records.
 const SWEEP_STEP: usize = 200;
 
@@ -50,11 +52,10 @@ pub struct Shard<R> {
     next_sequence: u64,
     pub pending: Pending<R>,
     waiting: VecDeque<Task<R>>,
-    /// Tasks that wait for proof of leadership, by token.
-    barriers: BTreeMap<u64, Vec<Task<R>>>,
-    /// Tasks whose barrier passed at an index not applied yet.
-    proven: VecDeque<(u64, Vec<Task<R>>)>,
-    barrier_wanted: Vec<Task<R>>,
+    /// Replies that wait for proof that this replica still led after they were evaluated, by token. What was
+    /// acknowledged before is applied here, so the proof makes them linearizable.
+    barriers: BTreeMap<u64, Vec<(Task<R>, Reply)>>,
+    barrier_wanted: Vec<(Task<R>, Reply)>,
     next_token: u64,
     pub applied: Applied,
     membership: VecDeque<(u64, Bytes)>,
@@ -85,7 +86,6 @@ impl<R> Shard<R> {
             pending: Pending::default(),
             waiting: VecDeque::new(),
             barriers: BTreeMap::new(),
-            proven: VecDeque::new(),
             barrier_wanted: Vec::new(),
             next_token: 1,
             applied,
@@ -101,7 +101,14 @@ impl<R> Shard<R> {
     }
 
     fn evaluates(&self) -> bool {
-        self.reign.is_some_and(|r| r.begun && !r.settling) && !self.fenced
+        self.reign.is_some_and(|r| r.begun && !r.settling) && !self.fenced && self.overlay.bytes() < OVERLAY_BYTES_MAX
+    }
+
+    /// Tasks whose answer is still due.
+    pub fn unanswered(&self) -> usize {
+        let held: usize = self.barriers.values().map(Vec::len).sum();
+        let building = self.builder.as_ref().map_or(0, |(_, waiters)| waiters.len());
+        self.pending.len() + self.waiting.len() + held + self.barrier_wanted.len() + building
     }
 
     /// A task arrived.
@@ -118,7 +125,7 @@ impl<R> Shard<R> {
             return Ok(());
         }
         if self.evaluates() && self.waiting.is_empty() {
-            return self.evaluate(task, false, now, wall, rng, out);
+            return self.evaluate(task, now, wall, rng, out);
         }
         // Without leadership a task goes back at once, unless tasks before it may still come back themselves.
         if self.reign.is_none() && !self.pending.has_unplaced() && self.waiting.is_empty() {
@@ -139,20 +146,10 @@ impl<R> Shard<R> {
         {
             reign.settling = false;
         }
-        while self.proven.front().is_some_and(|(index, _)| *index <= self.applied.index) {
-            let Some((_, tasks)) = self.proven.pop_front() else { break };
-            for task in tasks {
-                if self.evaluates() {
-                    self.evaluate(task, true, now, wall, rng, out)?;
-                } else {
-                    out.push(StateOutput::Bounce(task, self.leader));
-                }
-            }
-        }
         while self.evaluates() || (self.reign.is_none() && !self.pending.has_unplaced()) {
             let Some(task) = self.waiting.pop_front() else { break };
             if self.evaluates() {
-                self.evaluate(task, false, now, wall, rng, out)?;
+                self.evaluate(task, now, wall, rng, out)?;
             } else {
                 out.push(StateOutput::Bounce(task, self.leader));
             }
@@ -160,11 +157,9 @@ impl<R> Shard<R> {
         Ok(())
     }
 
-    /// Evaluates one task. `proven`: leadership was confirmed after the task arrived.
     fn evaluate(
         &mut self,
         task: Task<R>,
-        proven: bool,
         now: Mono,
         wall: WallMs,
         rng: &mut Rng,
@@ -190,16 +185,12 @@ impl<R> Shard<R> {
             && self.builder.is_none()
             && let Some(Local { directory, .. }) = &self.handle.local
         {
-            if !proven && !self.handle.lease_valid(now) {
-                self.barrier_wanted.push(task);
-                return Ok(());
-            }
             let reply = evaluate_read(command, &self.replica.read(), directory, env, rng)?;
-            out.push(StateOutput::Reply(task.to, Ok(reply)));
+            self.reply_as_leader(task, reply, now, out);
             return Ok(());
         }
         let evaluated = self.run(&task, env, rng)?;
-        self.answer(task, evaluated, proven, now, out);
+        self.answer(task, evaluated, now, out);
         if self.builder.as_ref().is_some_and(|(b, _)| b.size() >= ENTRY_BYTES_TARGET) {
             self.seal(wall, rng, out);
         }
@@ -229,7 +220,7 @@ impl<R> Shard<R> {
 
     /// Decides when the reply may leave: with the entry that holds the effects, or with the newest one it depends on, or
     /// at once if leadership is certain.
-    fn answer(&mut self, task: Task<R>, evaluated: Evaluated, proven: bool, now: Mono, out: &mut Vec<StateOutput<R>>) {
+    fn answer(&mut self, task: Task<R>, evaluated: Evaluated, now: Mono, out: &mut Vec<StateOutput<R>>) {
         let Evaluated { reply, effects, observed } = evaluated;
         if let Some((builder, waiters)) = &mut self.builder {
             if effects || observed == Some(self.next_sequence) {
@@ -245,12 +236,19 @@ impl<R> Shard<R> {
             let term = self.reign.map_or(0, |r| r.term);
             match self.pending.join(term, Waiter { task, reply, wrote: false }) {
                 Ok(()) => {}
-                Err(waiter) => self.barrier_wanted.push(waiter.task),
+                Err(Waiter { task, reply, .. }) => self.reply_as_leader(task, reply, now, out),
             }
-        } else if proven || self.handle.lease_valid(now) {
+        } else {
+            self.reply_as_leader(task, reply, now, out);
+        }
+    }
+
+    /// A reply that rests on applied state alone leaves at once under a lease, else when leadership is proven.
+    fn reply_as_leader(&mut self, task: Task<R>, reply: Reply, now: Mono, out: &mut Vec<StateOutput<R>>) {
+        if self.handle.lease_valid(now) {
             out.push(StateOutput::Reply(task.to, Ok(reply)));
         } else {
-            self.barrier_wanted.push(task);
+            self.barrier_wanted.push((task, reply));
         }
     }
 
@@ -340,6 +338,7 @@ impl<R> Shard<R> {
             return;
         }
         self.reset();
+        self.watches.clear();
         self.reign = reign.map(|term| Reign { term, begun: false, settling: false });
     }
 
@@ -347,16 +346,10 @@ impl<R> Shard<R> {
     fn reset(&mut self) {
         self.epoch += 1;
         self.overlay.clear();
-        self.watches.clear();
         let building = self.builder.take().map(|(_, waiters)| waiters).unwrap_or_default();
         let mut back: Vec<Task<R>> = building.into_iter().map(|w| w.task).collect();
-        back.append(&mut self.barrier_wanted);
-        for (_, tasks) in std::mem::take(&mut self.barriers) {
-            back.extend(tasks);
-        }
-        for (_, tasks) in std::mem::take(&mut self.proven) {
-            back.extend(tasks);
-        }
+        let held = std::mem::take(&mut self.barriers).into_values().flatten().chain(self.barrier_wanted.drain(..));
+        back.extend(held.map(|(task, _)| task));
         // They go to the front of what waits, in order: `settle` sends them back or evaluates them again.
         for task in back.into_iter().rev() {
             self.waiting.push_front(task);
@@ -368,6 +361,8 @@ impl<R> Shard<R> {
     pub fn refused(&mut self, sequence: u64, fault: &Fault, out: &mut Vec<StateOutput<R>>) {
         let Some(refused) = self.pending.refused(sequence) else { return };
         self.reset();
+        // Those who watch may have seen effects that will never be; they must not find a fresh table either.
+        self.watches.spoil();
         if let Some(reign) = &mut self.reign {
             reign.settling = true;
         }
@@ -380,18 +375,27 @@ impl<R> Shard<R> {
         }
     }
 
-    /// A barrier passed: everything up to `index` was committed before.
-    pub fn barrier_passed(&mut self, token: u64, index: u64) {
-        if let Some(tasks) = self.barriers.remove(&token) {
-            self.proven.push_back((index, tasks));
+    /// A barrier passed: this replica led after the replies were evaluated.
+    pub fn barrier_passed(&mut self, token: u64, out: &mut Vec<StateOutput<R>>) {
+        for (task, reply) in self.barriers.remove(&token).unwrap_or_default() {
+            out.push(StateOutput::Reply(task.to, Ok(reply)));
         }
     }
 
     /// A barrier failed.
     pub fn barrier_failed(&mut self, token: u64, out: &mut Vec<StateOutput<R>>) {
-        for task in self.barriers.remove(&token).unwrap_or_default() {
+        for (task, _) in self.barriers.remove(&token).unwrap_or_default() {
             out.push(StateOutput::Bounce(task, self.leader));
         }
+    }
+
+    /// Raft accepted a snapshot whose data is the state here: a fence from before ends.
+    ///
+    /// # Errors
+    /// When the engine cannot read.
+    pub fn accepted(&mut self, index: u64, out: &mut Vec<StateOutput<R>>) -> Step {
+        assert!(self.applied.index >= index, "Raft accepts a snapshot only after its data is installed");
+        if self.fenced && self.applied.index == index { self.installed(out) } else { Ok(()) }
     }
 
     /// A membership in force from `index` on, to be stored with the state there.
@@ -485,11 +489,10 @@ impl<R> Shard<R> {
         self.pending.expire(now, |to, outcome| out.push(StateOutput::Reply(to, outcome)));
         let mut late = Vec::new();
         take_late(&mut self.waiting, now, &mut late);
-        for tasks in self.barriers.values_mut().chain(self.proven.iter_mut().map(|(_, t)| t)) {
-            let (gone, rest) = std::mem::take(tasks).into_iter().partition(|t: &Task<R>| now >= t.deadline);
-            *tasks = rest;
-            let gone: Vec<Task<R>> = gone;
-            late.extend(gone);
+        for held in self.barriers.values_mut() {
+            let (gone, rest): (Vec<_>, Vec<_>) = std::mem::take(held).into_iter().partition(|(t, _)| now >= t.deadline);
+            *held = rest;
+            late.extend(gone.into_iter().map(|(task, _)| task));
         }
         out.extend(late.into_iter().map(|task| StateOutput::Reply(task.to, Err(Fault::Deadline))));
     }

@@ -221,6 +221,11 @@ impl Transfers {
         }
     }
 
+    /// What is being received for a shard counts no more.
+    pub fn cancel(&mut self, shard: ShardId) {
+        self.incoming.remove(&shard);
+    }
+
     /// The sender holds the snapshot no more: a fresh offer will come.
     pub fn gone(&mut self, from: NodeId, shard: ShardId, id: SnapshotId) {
         if self.incoming.get(&shard).is_some_and(|t| (t.id, t.from) == (id, from)) {
