@@ -37,8 +37,9 @@ pub use work::{SessionId, Work};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-/// Longest key, in bytes. Keys are part of engine keys and of every record about them, so they are kept small.
-pub const MAX_KEY_BYTES: usize = 64 * 1024;
+/// Longest key and longest hash field, in bytes. The engine keeps the lengths of its own keys, which hold one of these and up
+/// to 40 bytes of prefix, in 16 bits.
+pub const MAX_KEY_BYTES: usize = 65_000;
 
 /// Longest argument, in bytes: a value is proposed, replicated and cached whole.
 pub const MAX_VALUE_BYTES: usize = 64 * 1024 * 1024;

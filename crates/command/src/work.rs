@@ -34,3 +34,15 @@ pub enum Work {
     /// Forget what the session watches.
     Unwatch,
 }
+
+impl Work {
+    /// Whether it changes nothing, so that carrying it out twice is the same as once.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        match self {
+            Work::Single(command) => !command.is_write(),
+            Work::Transaction { commands, .. } => commands.iter().all(|c| !c.is_write()),
+            Work::Watch { .. } | Work::Unwatch => false,
+        }
+    }
+}

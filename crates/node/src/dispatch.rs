@@ -7,7 +7,7 @@
 use crate::io::Task;
 use crate::shared::Shared;
 use cluster::{ForwardedReply, PeerMessage};
-use command::{Fault, Reply, Work};
+use command::{Fault, Reply};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,7 +122,7 @@ impl<R> Dispatcher<R> {
         let lost: Vec<u64> = self.forwarded.iter().filter(|(_, f)| f.to == node).map(|(id, _)| *id).collect();
         for id in lost {
             let Some(Forwarded { task, .. }) = self.forwarded.remove(&id) else { continue };
-            if is_repeatable(&task.request.work) {
+            if task.request.work.is_read() {
                 self.park(task, now, now + RETRY_DELAY, out);
             } else {
                 out.push(DispatchOutput::Reply(task.to, Err(Fault::OutcomeUnknown)));
@@ -141,7 +141,7 @@ impl<R> Dispatcher<R> {
         let late: Vec<u64> = self.forwarded.iter().filter(|(_, f)| now >= f.task.deadline).map(|(id, _)| *id).collect();
         for id in late {
             let Some(Forwarded { task, .. }) = self.forwarded.remove(&id) else { continue };
-            let fault = if is_repeatable(&task.request.work) { Fault::Deadline } else { Fault::OutcomeUnknown };
+            let fault = if task.request.work.is_read() { Fault::Deadline } else { Fault::OutcomeUnknown };
             out.push(DispatchOutput::Reply(task.to, Err(fault)));
         }
     }
@@ -218,15 +218,5 @@ impl<R> Dispatcher<R> {
                 }
             }
         }
-    }
-}
-
-/// Whether carrying the work out twice is the same as once, because it changes nothing.
-fn is_repeatable(work: &Work) -> bool {
-    match work {
-        Work::Single(command) => !command.spec.is_write(),
-        Work::Transaction { commands, .. } => commands.iter().all(|c| !c.spec.is_write()),
-        Work::Watch { .. } => false,
-        Work::Unwatch => true,
     }
 }

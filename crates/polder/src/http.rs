@@ -98,9 +98,11 @@ mod tests {
         let address = listener.local_addr().unwrap().to_string();
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let _ = stream.read(&mut [0; 1024]);
             let _ = stream.write_all(answer);
             std::thread::sleep(linger);
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            // Bytes left unread would reset the connection and take the answer with it.
+            let _ = stream.read_to_end(&mut Vec::new());
         });
         address
     }

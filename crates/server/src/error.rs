@@ -63,7 +63,7 @@ pub enum StartError {
         known: u64,
     },
     /// The identity file is not what was written.
-    #[error("{} is damaged: {why}\n    restore it, or remove the data directory and let the peers rebuild this node", .path.display())]
+    #[error("{} is damaged: {why}\n    restore it from where it was written, without touching the rest of the data directory; a node must not come back with an empty one", .path.display())]
     Identity {
         /// The file.
         path: PathBuf,

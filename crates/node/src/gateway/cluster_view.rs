@@ -49,6 +49,9 @@ fn ranges<'a>(namespace: NamespaceId, cx: Context<'a>) -> Vec<Range<'a>> {
             Some(Range { slots: record.slots, master, replicas, handle: handle.as_ref() })
         })
         .collect();
+    // Clients take a node for either a master or a replica: one that leads anything is a master.
+    let masters: Vec<NodeId> = out.iter().map(|r| r.master).collect();
+    out.iter_mut().for_each(|r| r.replicas.retain(|n| !masters.contains(n)));
     out.sort_by_key(|r| r.slots.start);
     out
 }

@@ -606,12 +606,13 @@ impl<D: Disk + Clone> Slot<D> {
     /// Frees log entries that the engine holds and that every follower has, or that exceed what is kept for laggards.
     fn compact(&mut self, log: &LogReader<D>, bytes_kept: u64, set: &mut WriteSet) {
         let flushed = self.flushed.0.min(self.applied);
-        if flushed < self.start + COMPACT_ENTRIES_MIN {
+        if flushed <= self.start {
             return;
         }
+        let over = log.bytes(self.handle.id) > bytes_kept;
         let needed = self.group.lowest_matched().unwrap_or(flushed);
-        let target = if log.bytes(self.handle.id) > bytes_kept { flushed } else { flushed.min(needed) };
-        if target < self.start + COMPACT_ENTRIES_MIN {
+        let target = if over { flushed } else { flushed.min(needed) };
+        if target <= self.start || (!over && target < self.start + COMPACT_ENTRIES_MIN) {
             return;
         }
         let Some(term) = self.group.term_of(target) else { return };

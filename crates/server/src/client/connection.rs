@@ -32,6 +32,8 @@ use tokio::net::TcpStream;
 
 /// Bytes read at once. The buffer belongs to the thread, so that an idle connection holds none.
 const READ_BYTES: usize = 64 * 1024;
+/// Reads of one connection that may be under way to shards: their replies may be large, and wait here for their turn.
+const READS_UNDER_WAY_MAX: usize = 64;
 /// Encoded replies at which no further command is taken up and no further answer encoded until some were written.
 const OUTPUT_PAUSE_BYTES: usize = 256 * 1024;
 /// Capacity an empty output buffer may keep between bursts.
@@ -198,7 +200,10 @@ impl Connection {
 
     /// Whether another command may be taken up.
     fn may_take(&self) -> bool {
-        !self.closing && self.pipeline.len() < self.node.config.limits.connection_queue && self.may_encode()
+        !self.closing
+            && self.pipeline.len() < self.node.config.limits.connection_queue
+            && self.pipeline.reads() < READS_UNDER_WAY_MAX
+            && self.may_encode()
     }
 
     fn may_encode(&self) -> bool {
@@ -275,7 +280,7 @@ impl Connection {
         let worker = handle.filter(|h| h.local.is_some()).map(|h| h.worker);
         let direct = worker.filter(|_| !self.pipeline.has_detours());
         self.session.sent(shard);
-        let slot = self.pipeline.asked(shard, finish, direct.is_none(), manner);
+        let slot = self.pipeline.asked(shard, finish, direct.is_none(), request.work.is_read(), manner);
         let task = self.task(request, slot, 0, now);
         match direct {
             Some(worker) => self.local[worker].push(task),

@@ -21,6 +21,8 @@ pub struct Manner {
 struct Entry {
     manner: Manner,
     state: State,
+    /// Counted among the reads until its reply leaves.
+    read: bool,
 }
 
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub struct Pipeline {
     first: u64,
     entries: VecDeque<Entry>,
     detours: usize,
+    reads: usize,
 }
 
 impl Pipeline {
@@ -68,15 +71,22 @@ impl Pipeline {
         self.detours > 0
     }
 
+    /// Reads whose reply has not left: each may be large, so few may wait at once.
+    #[must_use]
+    pub fn reads(&self) -> usize {
+        self.reads
+    }
+
     /// Takes a reply that has to wait for earlier ones.
     pub fn ready(&mut self, reply: Reply, manner: Manner) {
-        self.entries.push_back(Entry { manner, state: State::Ready(reply) });
+        self.entries.push_back(Entry { manner, state: State::Ready(reply), read: false });
     }
 
     /// Takes a request to one shard; the number under which its answer is to be delivered.
-    pub fn asked(&mut self, shard: ShardId, finish: Finish, detour: bool, manner: Manner) -> u64 {
+    pub fn asked(&mut self, shard: ShardId, finish: Finish, detour: bool, read: bool, manner: Manner) -> u64 {
         self.detours += usize::from(detour);
-        self.push(State::Asked { shard, finish, detour }, manner)
+        self.reads += usize::from(read);
+        self.push(State::Asked { shard, finish, detour }, manner, read)
     }
 
     /// Takes requests to several shards; the number under which their answers are to be delivered, by part.
@@ -84,11 +94,12 @@ impl Pipeline {
         self.detours += 1;
         let answers = shards.iter().map(|_| None).collect();
         let missing = shards.len();
-        self.push(State::Fanned { shards, answers, missing, finish }, manner)
+        self.reads += 1;
+        self.push(State::Fanned { shards, answers, missing, finish }, manner, true)
     }
 
-    fn push(&mut self, state: State, manner: Manner) -> u64 {
-        self.entries.push_back(Entry { manner, state });
+    fn push(&mut self, state: State, manner: Manner, read: bool) -> u64 {
+        self.entries.push_back(Entry { manner, state, read });
         self.first + self.entries.len() as u64 - 1
     }
 
@@ -130,6 +141,7 @@ impl Pipeline {
         }
         let entry = self.entries.pop_front()?;
         self.first += 1;
+        self.reads -= usize::from(entry.read);
         match entry.state {
             State::Ready(reply) => Some((reply, entry.manner)),
             State::Asked { .. } | State::Fanned { .. } => None,
@@ -150,7 +162,8 @@ mod tests {
         let mut session = Session::new(SessionId::default(), Port::Plain);
         let mut p = Pipeline::default();
         let shard = ShardId(1);
-        let (a, b) = (p.asked(shard, Finish::Plain, false, PLAIN), p.asked(shard, Finish::Plain, true, PLAIN));
+        let (a, b) =
+            (p.asked(shard, Finish::Plain, false, false, PLAIN), p.asked(shard, Finish::Plain, true, true, PLAIN));
         p.ready(Reply::OK, PLAIN);
         let c = p.fanned(vec![ShardId(2), ShardId(3)], Finish::Sum, PLAIN);
         assert!(p.has_detours());

@@ -1,7 +1,7 @@
 //! Fields one by one and all together.
 
 use super::reader::Reader;
-use super::writer::Writer;
+use super::writer::{Writer, check_field};
 use crate::ctx::Ctx;
 use crate::parse::ReplyMeter;
 use crate::reply::{Outcome, REPLY_TOO_LARGE, fail, wrong_arity};
@@ -13,6 +13,8 @@ fn set_pairs(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome<i64> {
     if cmd.args.len() % 2 == 1 {
         return wrong_arity(cmd.spec.name);
     }
+    // All before the first is written: a command that fails leaves nothing.
+    cmd.args[2..].iter().step_by(2).try_for_each(check_field)?;
     let mut hash = Writer::open(ctx, &cmd.args[1])?;
     let mut created = 0;
     for pair in cmd.args[2..].chunks_exact(2) {

@@ -3,7 +3,7 @@
 use super::{FIELD_PLAIN, INLINE_BYTES_MAX, LISTPACK_ENTRIES_MAX, LISTPACK_VALUE_MAX, Spilled, field_value, inline};
 use crate::ctx::{Ctx, owned, typed};
 use crate::records::{Flags, Head, Home, Name, Record, Type};
-use crate::reply::Outcome;
+use crate::reply::{Outcome, fail_with};
 use bytes::Bytes;
 use stdx::codec::Put;
 
@@ -54,6 +54,7 @@ impl Writer {
 
     /// Sets a field and says whether it is new.
     pub(super) fn set(&mut self, ctx: &mut Ctx<'_>, field: &Bytes, value: &Bytes) -> Outcome<bool> {
+        check_field(field)?;
         self.changed = true;
         let created = match &mut self.body {
             Body::Inline { pairs, bytes } => {
@@ -152,6 +153,14 @@ impl Writer {
         }
         ctx.update(&self.name, self.old.as_ref(), head, &[&body])
     }
+}
+
+/// A field is part of an engine key and has its limit.
+pub(super) fn check_field(field: &Bytes) -> Outcome<()> {
+    if field.len() <= command::MAX_KEY_BYTES {
+        return Ok(());
+    }
+    fail_with(format!("ERR hash field exceeds the limit of {} bytes", command::MAX_KEY_BYTES))
 }
 
 /// Writes a field's record and says whether it is new.
