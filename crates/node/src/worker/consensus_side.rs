@@ -169,7 +169,9 @@ impl<D: Disk + Clone> ConsensusSide<D> {
             ConsensusInput::Tick => self.tick(now, out),
             ConsensusInput::Raft(shard, message) => self.raft(shard, message, now, out),
             ConsensusInput::LinkDown(node) => self.for_led_by(node, now, |slot| slot.group.suspect_leader(now)),
-            ConsensusInput::Silent(node) => self.for_led_by(node, now, |_| {}),
+            // Silence of the whole node is evidence, too: all its groups elect at once, in order of rank, instead of each by
+            // the luck of its own timeout.
+            ConsensusInput::Silent(node) => self.for_led_by(node, now, |slot| slot.group.suspect_leader(now)),
             ConsensusInput::LinkUp(_) => {}
             ConsensusInput::Hibernate(from, shards) => self.hibernate(from, &shards),
             ConsensusInput::Propose { shard, epoch, sequence, term, entries } => {
