@@ -24,7 +24,8 @@ pub struct Config {
     pub max_inflight: usize,
     /// Payload bytes of one append message; a larger entry travels alone.
     pub max_message_bytes: u64,
-    /// Payload bytes proposed but not committed; beyond it proposals are refused as `Busy`.
+    /// Payload bytes proposed but not committed; beyond it proposals are refused as `Busy`. No entry is larger: one must fit
+    /// into a frame between nodes.
     pub max_uncommitted_bytes: u64,
 }
 
@@ -52,7 +53,7 @@ impl Config {
             lease: Duration::from_millis(300),
             max_inflight: 256,
             max_message_bytes: 1 << 20,
-            max_uncommitted_bytes: 64 << 20,
+            max_uncommitted_bytes: 132 << 20,
         }
     }
 

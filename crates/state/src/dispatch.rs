@@ -56,8 +56,8 @@ pub(crate) fn run(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
 }
 
 /// Effects of one EXEC, in bytes: one log entry holds all of them. Commands behind it are not run.
-const EFFECTS_LIMIT_BYTES: usize = 2 * command::MAX_VALUE_BYTES;
-const EFFECTS_TOO_LARGE: &str = "ERR the effects of the transaction exceed 128 MiB; this command was not run";
+const EFFECTS_LIMIT_BYTES: usize = command::MAX_VALUE_BYTES;
+const EFFECTS_TOO_LARGE: &str = "ERR the effects of the transaction exceed 64 MiB; this command was not run";
 
 /// Evaluates the commands of one EXEC and gives their replies in order. All replies together have the limit of one:
 /// what does not fit is replaced by an error, though its command took effect.
