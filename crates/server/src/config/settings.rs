@@ -124,7 +124,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Commands of one connection in progress; then it is not read until one finishes."),
     row("limits.worker_queue", Kind::Count { min: 16, max: 10_000_000 }, "65536",
         "Requests waiting for one worker; then commands are answered with an error that says to back off."),
-    row("limits.peer_queue", size(MIB, 16 * GIB), "64MiB",
+    row("limits.peer_queue", size(MIB, 16 * GIB), "160MiB",
         "Bytes waiting to be sent to one peer; then messages are dropped, and consensus sends them again."),
     row("limits.memory.active_table", size(MIB, 64 * GIB), "16MiB",
         "Changes applied and not yet flushed to the engine; when this is reached, a flush begins. Also bounds what is replayed after a crash."),
