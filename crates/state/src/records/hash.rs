@@ -3,23 +3,6 @@
 /// Hash slots of a Redis Cluster.
 pub const SLOTS: u16 = 16_384;
 
-/// CRC-16/XMODEM (polynomial 0x1021), as the Redis Cluster specification asks.
-const CRC16: [u16; 256] = {
-    let mut table = [0u16; 256];
-    let mut i = 0;
-    while i < 256 {
-        let mut crc = (i as u16) << 8;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 0x8000 != 0 { (crc << 1) ^ 0x1021 } else { crc << 1 };
-            bit += 1;
-        }
-        table[i] = crc;
-        i += 1;
-    }
-    table
-};
-
 /// The slot of a user key. Only what stands between the first `{` and the first `}` after it is hashed, unless that is
 /// empty (Redis Cluster specification, "Hash tags").
 #[must_use]
@@ -29,8 +12,7 @@ pub fn slot(key: &[u8]) -> u16 {
         let close = rest.iter().position(|b| *b == b'}')?;
         (close > 0).then(|| &rest[..close])
     });
-    let crc = tag.unwrap_or(key).iter().fold(0u16, |crc, b| (crc << 8) ^ CRC16[usize::from((crc >> 8) as u8 ^ b)]);
-    crc % SLOTS
+    stdx::crc::crc16_xmodem(tag.unwrap_or(key)) % SLOTS
 }
 
 // Odd constants with well-spread bits (the golden ratio and the square root of two, as 64-bit fractions).
