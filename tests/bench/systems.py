@@ -12,8 +12,8 @@ from e2e.harness.resp import Lost, NotSent, ReplyError, ask
 class Polder:
     """A development cluster. Clients of the co-located namespace connect to the node that leads it."""
 
-    def __init__(self, nodes=3):
-        self.cluster = cluster.DevCluster(nodes=nodes)
+    def __init__(self, nodes=3, shards=None):
+        self.cluster = cluster.DevCluster(nodes=nodes, arguments=["--shards", str(shards)] if shards else [])
         self.name = f"Polder, {nodes} nodes" if nodes > 1 else "Polder, one node"
 
     def __enter__(self):

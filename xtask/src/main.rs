@@ -4,6 +4,7 @@
 //!   verify   the one read-only gate: format, lints, architecture, documentation, tests
 //!   fix      what can be fixed by a machine
 //!   test     everything: verify, simulation, and real clients against the real binary; sets up what it needs
+//!   mutants  breaks the core on purpose and shows that the simulator notices
 //!   bench    the table of docs/benchmarks.md, measured beside redis-server and etcd
 //! ```
 //!
@@ -11,6 +12,7 @@
 
 mod architecture;
 mod bench;
+mod mutants;
 mod setup;
 mod shell;
 mod sources;
@@ -40,6 +42,8 @@ enum Task {
     Fix,
     /// Run all parts of the test, or those named
     Test(test::Options),
+    /// Break the core on purpose, one way at a time, and show that the simulator notices
+    Mutants(mutants::Options),
     /// Measure beside redis-server and etcd, and write docs/benchmarks.md
     Bench(bench::Options),
 }
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Task::Verify { only } => verify::run(&only),
         Task::Fix => verify::fix(),
         Task::Test(options) => test::run(&options),
+        Task::Mutants(options) => mutants::run(&options),
         Task::Bench(options) => bench::run(&options),
     };
     match done {

@@ -31,12 +31,22 @@ pub enum Need {
     RustClient,
     /// The load generator.
     Load,
+    /// Root, and network namespaces of our own; with it come the packages of single faults, as far as they can be had.
+    Namespaces,
+    /// The tests of real processes under faults.
+    Nemesis,
 }
 
 const UNICODE_DATA: &str = "/usr/share/unicode/UnicodeData.txt";
 /// Where the source package of Redis 7.0.15 comes from; the machine's own list may have binaries only.
 const SOURCES: &str = "deb-src http://deb.debian.org/debian bookworm main\n\
                        deb-src http://deb.debian.org/debian-security bookworm-security main\n";
+/// What some faults need: a file, and the package that it comes from.
+const FAULT_PACKAGES: [(&str, &str); 3] = [
+    ("/usr/sbin/nft", "nftables"),
+    ("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", "libfaketime"),
+    ("/usr/bin/fiu-ctrl", "fiu-utils"),
+];
 const REDIS_TREE: &str = "redis-7.0.15";
 
 /// What was tried, with the outcome.
@@ -71,7 +81,29 @@ impl Setup {
             Need::Binary => execute(&mut shell::cargo("build --release --package polder")),
             Need::RustClient => execute(&mut shell::cargo("build --package rust-client")),
             Need::Load => execute(&mut shell::cargo("build --release --package load")),
+            Need::Namespaces => self.namespaces(),
+            Need::Nemesis => execute(&mut shell::cargo("build --release --package nemesis")),
         }
+    }
+
+    fn namespaces(&mut self) -> Outcome {
+        if !is_root() {
+            return Err("network namespaces and small disks need root".to_owned());
+        }
+        self.programs(&["ip", "tc", "nsenter", "setpriv", "mount"], &["iproute2", "util-linux", "mount"])?;
+        // Without one of these, `nemesis` names the faults that did not run; the others do.
+        for (file, package) in FAULT_PACKAGES {
+            if let Err(error) = self.files(&[file], &[package]) {
+                println!("{package}: {error}");
+            }
+        }
+        let (space, disk) = ("polder-nem-probe", cache().join("nemesis-probe"));
+        fs::create_dir_all(&disk).map_err(|e| format!("{}: {e}", disk.display()))?;
+        let disk = disk.display().to_string();
+        execute(&mut command("ip", ["netns", "add", space]))?;
+        execute(&mut command("ip", ["netns", "delete", space]))?;
+        execute(&mut command("mount", ["-t", "tmpfs", "-o", "size=1m", "polder-nem", &disk]))?;
+        execute(&mut command("umount", [&disk]))
     }
 
     fn programs(&mut self, programs: &[&str], packages: &[&str]) -> Outcome {
@@ -122,7 +154,7 @@ pub fn python(needs: &[Need]) -> OsString {
 
 /// What the tests are told about where things are.
 pub fn variables() -> Vec<(&'static str, PathBuf)> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir));
+    let target = target();
     vec![
         ("PYTHONPATH", root().join("tests")),
         ("E2E_BIN", target.join("release/polder")),
@@ -131,6 +163,11 @@ pub fn variables() -> Vec<(&'static str, PathBuf)> {
         ("E2E_REDIS_SOURCE", cache().join("redis-source").join(REDIS_TREE)),
         ("E2E_UNICODE_DATA", UNICODE_DATA.into()),
     ]
+}
+
+/// Where cargo builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
 fn is_root() -> bool {

@@ -7,6 +7,7 @@ use crate::verify;
 use clap::Args;
 use serde_json::Value;
 use std::fs;
+use std::process::Command;
 use std::time::Instant;
 
 #[derive(Args)]
@@ -30,6 +31,8 @@ enum Body {
     Simulation,
     /// The fuzz targets.
     Fuzz,
+    /// Real processes in network namespaces, with these options of `nemesis`.
+    Nemesis(&'static [&'static str]),
     /// A Python module below `tests/e2e`.
     Python(&'static str),
 }
@@ -77,20 +80,37 @@ const PARTS: &[Part] = &[
     e2e("kills", "e2e.kills", &[Need::Python, Need::Binary], "leaders killed and paused under load"),
     e2e("tcl", "e2e.tcl", &[Need::Python, Need::Tcl, Need::RedisSource, Need::Binary], "Redis's own tests"),
     e2e("bad-input", "e2e.bad_input", &[Need::Python, Need::Binary], "malformed, oversized, foreign, misbehaving"),
+    e2e("pressure", "e2e.pressure", &[Need::Python, Need::Binary], "a rolling restart, a disk that stalls"),
+    Part {
+        name: "nemesis",
+        about: "the simulator's workloads and checkers against real processes: three minutes with every fault",
+        body: Body::Nemesis(&[]),
+        needs: &[Need::Namespaces, Need::Binary, Need::Nemesis],
+    },
+    Part {
+        name: "nemesis-long",
+        about: "the same for twenty-five minutes: clusters of three and five, faults that overlap",
+        body: Body::Nemesis(&["--runs", "6", "--seconds", "250", "--overlap"]),
+        needs: &[Need::Namespaces, Need::Binary, Need::Nemesis],
+    },
     e2e("disks", "e2e.disks", &[Need::Python, Need::Binary], "disks that fill up and rot, a replica that lags"),
 ];
 
-/// Parts that run only when they are named: they show gaps that are known (docs/testing.md) and would fail every run.
-const NAMED_ONLY: &[&str] = &["disks"];
+/// Parts that run only when they are named: they show gaps that are known (docs/testing.md) and would fail every run, or
+/// take too long for one.
+const NAMED_ONLY: &[&str] = &["disks", "nemesis-long"];
 
-/// Seconds that the simulator gets, and that each fuzz target gets.
-const SIMULATION_SECONDS: u32 = 120;
+/// Seconds that the simulator gets for fresh seeds on each of two cores, and that each fuzz target gets.
+const SIMULATION_SECONDS: u32 = 240;
+const SIMULATION_THREADS: u32 = 2;
 const FUZZ_SECONDS: u32 = 20;
+/// Seeds that are run twice, to see that they lead to the same history.
+const SEEDS_RUN_TWICE: u32 = 50;
 
 /// `cargo xtask test`.
 pub fn run(options: &Options) -> Outcome {
     if options.list {
-        PARTS.iter().for_each(|part| println!("{:<10} {}", part.name, part.about));
+        PARTS.iter().for_each(|part| println!("{:<12} {}", part.name, part.about));
         return Ok(());
     }
     let parts = choose(&options.parts)?;
@@ -126,7 +146,7 @@ fn run_one(part: &Part, setup: &mut Setup, against: Option<&str>) -> Row {
     for need in &needs {
         if let Err(reason) = setup.provide(*need) {
             // What we build ourselves has to build; only what comes from outside may be refused.
-            return if matches!(need, Need::Binary | Need::RustClient | Need::Load) {
+            return if matches!(need, Need::Binary | Need::RustClient | Need::Load | Need::Nemesis) {
                 Row::of(part.name, std::time::Duration::ZERO, Err(reason))
             } else {
                 Row::skipped(part.name, format!("{need:?} is not available: {reason}"))
@@ -141,30 +161,50 @@ fn run_one(part: &Part, setup: &mut Setup, against: Option<&str>) -> Row {
         }
         Body::Simulation => simulation(part.name),
         Body::Fuzz => fuzz(part.name),
+        Body::Nemesis(words) => nemesis(part.name, words),
         Body::Python(module) => python(part.name, module, &needs, against),
     }
 }
 
 fn python(name: &'static str, module: &str, needs: &[Need], against: Option<&str>) -> Row {
+    let program = setup::python(needs).to_string_lossy().into_owned();
+    let mut child = command(&program, ["-u", "-m", module]);
+    child.env("E2E_TARGET", against.unwrap_or("polder"));
+    with_result(name, &mut child)
+}
+
+/// Real processes under faults.
+fn nemesis(name: &'static str, words: &[&str]) -> Row {
+    let program = setup::target().join("release/nemesis").display().to_string();
+    with_result(name, &mut command(&program, words))
+}
+
+/// Runs a program that is told where things are and where to write its result.
+fn with_result(name: &'static str, child: &mut Command) -> Row {
     let began = Instant::now();
     let result = setup::cache().join(format!("result-{name}.json"));
     if let Err(error) = fs::create_dir_all(setup::cache()) {
         return Row::of(name, began.elapsed(), Err(format!("{}: {error}", setup::cache().display())));
     }
     let _ = fs::remove_file(&result);
-    let program = setup::python(needs).to_string_lossy().into_owned();
-    let mut child = command(&program, ["-u", "-m", module]);
-    child.envs(setup::variables()).env("E2E_RESULT", &result).env("E2E_TARGET", against.unwrap_or("polder"));
-    let done = execute(&mut child);
+    let done = execute(child.envs(setup::variables()).env("E2E_RESULT", &result));
     let written = fs::read_to_string(&result).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
     Row::of_result(name, began.elapsed(), &written.unwrap_or_default(), done.is_ok())
 }
 
-/// Simulated clusters with faults; a history that fails prints its seed.
+/// Simulated clusters with faults: fresh seeds, those that once failed, and some twice. A history that fails prints its seed.
 fn simulation(name: &'static str) -> Row {
     let began = Instant::now();
-    let done = execute(&mut cargo(&format!("run --quiet --release -- sim --seconds {SIMULATION_SECONDS}")));
-    Row::of(name, began.elapsed(), done.map(|()| 1))
+    let runs = [
+        format!("--twice --seeds {SEEDS_RUN_TWICE} --threads {SIMULATION_THREADS}"),
+        format!("--regressions --threads {SIMULATION_THREADS}"),
+        "--speed".to_owned(),
+        format!("--seconds {SIMULATION_SECONDS} --threads {SIMULATION_THREADS}"),
+    ];
+    let sim = |options: &String| execute(&mut cargo(&format!("run --quiet --release -- sim {options}")));
+    let passed = runs.len() as u64;
+    let done = runs.iter().try_for_each(sim);
+    Row::of(name, began.elapsed(), done.map(|()| passed))
 }
 
 /// Runs each fuzz target for a moment; needs a nightly toolchain and cargo-fuzz.

@@ -1,7 +1,7 @@
 //! `cargo xtask verify` and `cargo xtask fix`.
 
 use crate::shell::{Outcome, cargo, execute, runs, step};
-use crate::{architecture, sources};
+use crate::{architecture, mutants, sources};
 use std::time::Instant;
 
 /// One step: its name and what it runs.
@@ -12,6 +12,7 @@ pub const STEPS: &[Step] = &[
     ("format", || execute(&mut cargo("fmt --all -- --check --files-with-diff"))),
     ("architecture: edges between crates", architecture::check),
     ("architecture: what sources may name", sources::check),
+    ("mutants: each still has its place", mutants::check),
     ("lints", || execute(&mut cargo("clippy --workspace --all-targets --quiet -- -D warnings"))),
     ("documentation", || execute(cargo("doc --no-deps --workspace --quiet").env("RUSTDOCFLAGS", "-D warnings"))),
     ("tests", tests),

@@ -7,8 +7,10 @@
 
 mod map;
 mod message;
-mod slot;
 
-pub use map::{ClusterMap, Layout, NamespaceId, NamespaceRecord, NodeRecord, ShardRecord, SlotRange, bootstrap};
-pub use message::{ForwardedReply, PeerMessage, Request, SnapshotChunk, SnapshotId};
-pub use slot::{SLOT_COUNT, Slot, hash_tag, slot_of};
+pub use command::{SLOT_COUNT, Slot, hash_tag, slot_of};
+pub use map::{
+    ClusterMap, Layout, NamespaceId, NamespaceRecord, NodeRecord, SHARDS_DEFAULT, SHARDS_MAX, ShardRecord, SlotRange,
+    bootstrap,
+};
+pub use message::{Fitness, ForwardedReply, PeerMessage, Request, SnapshotChunk, SnapshotId};

@@ -112,14 +112,17 @@ impl ClusterMap {
 
 /// Number of replicas of every shard of a new cluster that has at least so many nodes.
 const REPLICATION_FACTOR: usize = 3;
-/// Shards of the sharded namespace of a new cluster.
-const SHARDED_SHARDS: u16 = 16;
+/// Shards of the sharded namespace of a new cluster, unless it is told otherwise.
+pub const SHARDS_DEFAULT: u16 = 16;
+/// The most shards of a namespace: four slots each.
+pub const SHARDS_MAX: u16 = SLOT_COUNT / 4;
 
 /// The map of a new cluster of `nodes`: the system shard, namespace `default` (co-located, one shard) and namespace
-/// `cluster` (sharded over 16), replicas and preferred leaders spread round-robin. A pure function, so that every node
+/// `cluster` (sharded over `sharded`, at least one and at most `SHARDS_MAX`), replicas and preferred leaders spread round-robin. A pure function, so that every node
 /// of a statically configured cluster starts from the same map.
 #[must_use]
-pub fn bootstrap(nodes: BTreeMap<u64, NodeRecord>) -> ClusterMap {
+pub fn bootstrap(nodes: BTreeMap<u64, NodeRecord>, sharded: u16) -> ClusterMap {
+    let sharded = sharded.clamp(1, SHARDS_MAX);
     let ids: Vec<u64> = nodes.keys().copied().collect();
     let factor = REPLICATION_FACTOR.min(ids.len());
     let record = |namespace, slots, first: usize| ShardRecord {
@@ -130,9 +133,9 @@ pub fn bootstrap(nodes: BTreeMap<u64, NodeRecord>) -> ClusterMap {
     };
     let all = SlotRange { start: 0, end: SLOT_COUNT - 1 };
     let mut shards = BTreeMap::from([(0, record(0, all, 0)), (1, record(1, all, 0))]);
-    let width = SLOT_COUNT / SHARDED_SHARDS;
-    for i in 0..SHARDED_SHARDS {
-        let slots = SlotRange { start: i * width, end: (i + 1) * width - 1 };
+    let first_slot = |i: u16| (u32::from(i) * u32::from(SLOT_COUNT) / u32::from(sharded)) as u16;
+    for i in 0..sharded {
+        let slots = SlotRange { start: first_slot(i), end: first_slot(i + 1) - 1 };
         shards.insert(u32::from(i) + 2, record(2, slots, usize::from(i) % ids.len()));
     }
     let namespace =
@@ -173,8 +176,9 @@ mod tests {
 
     #[test]
     fn every_slot_has_exactly_one_shard() {
-        for n in [1, 2, 3, 5] {
-            let map = bootstrap(nodes(n));
+        for (n, shards) in [(1, 1), (2, 16), (3, 7), (5, SHARDS_MAX)] {
+            let map = bootstrap(nodes(n), shards);
+            assert_eq!(map.shards_of(2).count(), usize::from(shards));
             for slot in 0..SLOT_COUNT {
                 let owners = map.shards_of(2).filter(|(_, s)| s.slots.start <= slot && slot <= s.slots.end).count();
                 assert_eq!(owners, 1, "slot {slot} of {n} nodes");
@@ -184,7 +188,7 @@ mod tests {
 
     #[test]
     fn replicas_and_preferred_leaders_are_spread() {
-        let map = bootstrap(nodes(5));
+        let map = bootstrap(nodes(5), SHARDS_DEFAULT);
         let mut led = BTreeMap::new();
         for (_, s) in map.shards_of(2) {
             assert_eq!(s.replicas.len(), 3);

@@ -48,6 +48,18 @@ pub struct SnapshotChunk {
     pub last: bool,
 }
 
+/// Whether a node can lead shards.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Fitness {
+    /// It can.
+    #[default]
+    Fit,
+    /// Its disk has no room for entries: it had better lead nothing, and soon it will not follow either.
+    Full,
+    /// It had better lead nothing: its disk stalls, or it shuts down.
+    Unfit,
+}
+
 /// A message between two nodes. Links may lose messages when they break; nothing relies on delivery.
 #[derive(Clone, Debug)]
 pub enum PeerMessage {
@@ -70,6 +82,8 @@ pub enum PeerMessage {
         full: bool,
         /// Version of the sender's cluster map.
         map_version: u64,
+        /// Whether the sender can lead.
+        fitness: Fitness,
     },
     /// "All your replicas of these groups match mine: let us stop ticking until one of us fails or something happens."
     Hibernate {

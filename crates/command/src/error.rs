@@ -63,7 +63,33 @@ const LIMITS: [&str; 3] = [
     "the reply is too large to be forwarded; connect to the shard's leader",
 ];
 
+/// Every fault as it stands in a reply. Who leads is not said in words.
+const EVERY: [Fault; 12] = [
+    Fault::NoLeader,
+    Fault::NotLeader { leader: None },
+    Fault::Overwritten,
+    Fault::OutcomeUnknown,
+    Fault::Deadline,
+    Fault::Overloaded,
+    Fault::DiskFull,
+    Fault::Fenced,
+    Fault::ShuttingDown,
+    Fault::TooLarge(LIMITS[0]),
+    Fault::TooLarge(LIMITS[1]),
+    Fault::TooLarge(LIMITS[2]),
+];
+
 impl Fault {
+    /// The fault that an error line tells of: the one with this text or, from a node of another version, one with this code.
+    /// `None` for the errors of commands.
+    #[must_use]
+    pub fn of_line(line: &str) -> Option<Fault> {
+        let code = |l: &str| l.split(' ').next().unwrap_or_default().to_owned();
+        let ours = code(line);
+        let same_code = |f: &Fault| ours != "ERR" && code(&f.to_string()) == ours;
+        EVERY.into_iter().find(|f| f.to_string() == line).or_else(|| EVERY.into_iter().find(same_code))
+    }
+
     /// The request is too large to be sent to the node that would serve it.
     pub const REQUEST_TOO_LARGE: Fault = Fault::TooLarge(LIMITS[1]);
 
@@ -97,5 +123,21 @@ impl Fault {
 impl From<Fault> for Reply {
     fn from(fault: Fault) -> Reply {
         Reply::Error(fault.to_string().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EVERY, Fault, Retry};
+
+    #[test]
+    fn a_fault_is_found_again_by_its_line() {
+        for fault in EVERY {
+            assert_eq!(Fault::of_line(&fault.to_string()), Some(fault));
+        }
+        let newer = Fault::of_line("TRYAGAIN in words of a later version");
+        assert!(newer.is_some_and(|f| matches!(f.retry(), Retry::Safe | Retry::Elsewhere)));
+        assert_eq!(Fault::of_line("ERR syntax error"), None);
+        assert_eq!(Fault::of_line("WRONGTYPE Operation against a key holding the wrong kind of value"), None);
     }
 }

@@ -20,6 +20,7 @@ pub mod introspect;
 mod keys;
 mod parse;
 mod reply;
+mod slot;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ mod work;
 pub use error::{Fault, Retry};
 pub use keys::{InvalidKeys, KeyUse, Keys, Positions};
 pub use reply::Reply;
+pub use slot::{SLOT_COUNT, Slot, hash_tag, slot_of};
 pub use table::{
     Arity, Begin, COMMAND_COUNT, Categories, Category, CommandId, Find, Flag, Flags, Group, KeyFlag, KeyRange, KeySpec,
     Spec, lookup, specs,
@@ -37,7 +39,7 @@ pub use work::{SessionId, Work};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-/// Longest key and longest hash field, in bytes. The engine keeps the lengths of its own keys, which hold one of these and up
+/// Longest key, hash field and member of a set, in bytes. The engine keeps the lengths of its own keys, which hold one of these and up
 /// to 40 bytes of prefix, in 16 bits.
 pub const MAX_KEY_BYTES: usize = 65_000;
 

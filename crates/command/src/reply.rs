@@ -38,6 +38,19 @@ impl Reply {
     /// The status `OK`.
     pub const OK: Reply = Reply::Simple(Cow::Borrowed("OK"));
 
+    /// Bytes it takes, roughly: for bounds on memory.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let sum = |items: &[Reply]| items.iter().map(Reply::size_bytes).sum::<usize>();
+        16 + match self {
+            Reply::Bulk(b) | Reply::Verbatim(_, b) => b.len(),
+            Reply::Simple(s) | Reply::Error(s) => s.len(),
+            Reply::Array(items) | Reply::Set(items) | Reply::Push(items) => sum(items),
+            Reply::Map(pairs) => pairs.iter().map(|(k, v)| k.size_bytes() + v.size_bytes()).sum(),
+            _ => 0,
+        }
+    }
+
     /// An error line known at compile time.
     #[must_use]
     pub const fn error(line: &'static str) -> Reply {

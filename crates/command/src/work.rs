@@ -30,6 +30,8 @@ pub enum Work {
     Watch {
         /// The keys, as the client sent them.
         keys: Vec<Bytes>,
+        /// Whether the session watches others already: a leader that does not know them must abort the transaction.
+        continues: bool,
     },
     /// Forget what the session watches.
     Unwatch,

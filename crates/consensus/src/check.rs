@@ -2,7 +2,7 @@
 
 use crate::error::StepError;
 use crate::membership::MembershipChange;
-use crate::message::{EntryKind, Message, MessageKind};
+use crate::message::{EntryKind, LIFE_BYTES, Message, MessageKind};
 use stdx::NodeId;
 
 /// Terms and indexes stay below this, so that adding to one never overflows.
@@ -31,6 +31,9 @@ pub(crate) fn check(message: &Message, here: &Here) -> Result<(), StepError> {
     match message.kind {
         MessageKind::Append => check_append(message),
         MessageKind::Snapshot => check_snapshot(message),
+        MessageKind::Joining if message.context.len() != LIFE_BYTES => {
+            Err(StepError::Malformed("a joining replica without the number of its life"))
+        }
         MessageKind::Heartbeat if message.term >= here.term && message.commit > here.last => {
             Err(StepError::LogLost { expected: message.commit, last: here.last })
         }

@@ -42,6 +42,8 @@ pub(crate) struct Clock {
     /// What it must reach for this replica to campaign.
     pub election_due: Duration,
     election_timeout: Duration,
+    /// How much longer than its timeout it waits, because another one had better lead.
+    pub hesitation: Duration,
     pub since_heartbeat: Duration,
     guard: Duration,
     guard_until: Mono,
@@ -60,6 +62,7 @@ impl Clock {
             waited: Duration::ZERO,
             election_due: Duration::ZERO,
             election_timeout: config.election_timeout,
+            hesitation: Duration::ZERO,
             since_heartbeat: Duration::ZERO,
             guard: config.vote_guard,
             guard_until: now,
@@ -150,7 +153,8 @@ impl Clock {
 
     /// Whether it is time to campaign.
     pub fn is_election_due(&self) -> bool {
-        self.waited >= self.election_due || self.suspicion.as_ref().is_some_and(|s| self.now >= s.next)
+        self.waited >= self.election_due + self.hesitation
+            || self.suspicion.as_ref().is_some_and(|s| self.now >= s.next)
     }
 
     /// A campaign begins: wait before the next one.

@@ -48,8 +48,9 @@ pub(crate) fn snapshot_from_raft(snapshot: &eraftpb::Snapshot) -> SnapshotMeta {
     SnapshotMeta { index: meta.index, term: meta.term, membership: Membership::from_raft(meta.get_conf_state()) }
 }
 
-fn kind_to_raft(kind: MessageKind) -> MessageType {
-    match kind {
+/// `None` for what the engine does not know.
+fn kind_to_raft(kind: MessageKind) -> Option<MessageType> {
+    Some(match kind {
         MessageKind::Append => MessageType::MsgAppend,
         MessageKind::AppendResponse => MessageType::MsgAppendResponse,
         MessageKind::RequestVote => MessageType::MsgRequestVote,
@@ -61,7 +62,8 @@ fn kind_to_raft(kind: MessageKind) -> MessageType {
         MessageKind::RequestPreVote => MessageType::MsgRequestPreVote,
         MessageKind::RequestPreVoteResponse => MessageType::MsgRequestPreVoteResponse,
         MessageKind::TransferLeader => MessageType::MsgTransferLeader,
-    }
+        MessageKind::Joining => return None,
+    })
 }
 
 /// `None` for the engine's local messages, which never leave it.
@@ -89,9 +91,10 @@ fn kind_from_raft(kind: MessageType) -> Option<MessageKind> {
     })
 }
 
-pub(crate) fn message_to_raft(message: Message) -> eraftpb::Message {
+/// `None` for what the engine does not know.
+pub(crate) fn message_to_raft(message: Message) -> Option<eraftpb::Message> {
     let mut out = eraftpb::Message::default();
-    out.set_msg_type(kind_to_raft(message.kind));
+    out.set_msg_type(kind_to_raft(message.kind)?);
     out.from = message.from.0;
     out.to = message.to.0;
     out.term = message.term;
@@ -107,7 +110,7 @@ pub(crate) fn message_to_raft(message: Message) -> eraftpb::Message {
     out.reject_hint = message.reject_hint;
     out.context = message.context;
     out.priority = message.priority;
-    out
+    Some(out)
 }
 
 pub(crate) fn message_from_raft(message: &eraftpb::Message) -> Option<Message> {

@@ -45,6 +45,11 @@ impl Lease {
         *stamp = (*stamp).max(Mono(sent_at));
     }
 
+    /// `peer` does not remember what it echoed.
+    pub fn forget(&mut self, peer: NodeId) {
+        self.stamps.remove(&peer);
+    }
+
     /// The latest stamp `peer` echoed.
     pub fn last_echo(&self, peer: NodeId) -> Option<Mono> {
         self.stamps.get(&peer).copied()

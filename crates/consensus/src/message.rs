@@ -119,7 +119,13 @@ pub enum MessageKind {
     RequestPreVoteResponse = 10,
     /// A follower asks its leader to hand leadership to it.
     TransferLeader = 11,
+    /// "I hold nothing of this group: do not count on what I confirmed before, and send me a snapshot." `context` tells this
+    /// life of the replica from earlier ones; a `Snapshot` for it carries the same.
+    Joining = 12,
 }
+
+/// Bytes of the number that tells lives of a joining replica apart.
+pub(crate) const LIFE_BYTES: usize = 8;
 
 /// One message between two replicas of a group.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -148,10 +154,33 @@ pub struct Message {
     pub reject: bool,
     /// With a refusal: where the refuser's log may match.
     pub reject_hint: u64,
-    /// A request token that comes back in the answer (read barriers, transfer).
+    /// A request token that comes back in the answer (read barriers, transfer), or the life of a joining replica.
     pub context: Bytes,
     /// The candidate's priority.
     pub priority: i64,
     /// The leader's monotonic clock when it sent this, echoed unchanged by the answer: what leases are measured from. 0 = none.
     pub sent_at: u64,
+}
+
+impl Message {
+    /// "I hold nothing of this group."
+    pub(crate) fn joining(from: NodeId, to: NodeId, term: u64, life: Bytes) -> Message {
+        Message {
+            kind: MessageKind::Joining,
+            from,
+            to,
+            term,
+            log_term: 0,
+            index: 0,
+            commit: 0,
+            commit_term: 0,
+            entries: Vec::new(),
+            snapshot: None,
+            reject: false,
+            reject_hint: 0,
+            context: life,
+            priority: 0,
+            sent_at: 0,
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! | message | claims | leaves when durable |
 //! |---|---|---|
 //! | append, heartbeat, snapshot, timeout-now | "I lead this term" | term and vote |
-//! | heartbeat answer, transfer request | "I am in this term" | term and vote |
+//! | heartbeat answer, transfer request, joining | "I am in this term" | term and vote |
 //! | append answer, votes and requests for them | "my log, my vote are so" | everything handed out before |
 //!
 //! So a leader replicates while its own disk still writes, and a follower confirms heartbeats, which carry leases,
@@ -30,6 +30,7 @@ fn claims_only_its_term(kind: MessageKind) -> bool {
         | MessageKind::Snapshot
         | MessageKind::TimeoutNow
         | MessageKind::HeartbeatResponse
+        | MessageKind::Joining
         | MessageKind::TransferLeader => true,
         MessageKind::AppendResponse
         | MessageKind::RequestVote
@@ -51,6 +52,11 @@ impl Outbox {
 
     pub fn mark(&self) -> usize {
         self.fresh.len()
+    }
+
+    /// Answers produced since `mark` are not sent.
+    pub fn forget_since(&mut self, mark: usize) {
+        self.fresh.truncate(mark);
     }
 
     pub fn is_empty(&self) -> bool {

@@ -29,7 +29,8 @@ impl Restored {
         Restored { hard_state, membership, start: (1, 1), last: (1, 1), applied: 1 }
     }
 
-    /// A replica that knows nothing and waits for a leader to send it a snapshot. It does not vote or campaign.
+    /// A replica that knows nothing and waits for a leader to send it a snapshot. It does not vote or campaign, and what it
+    /// answers counts for nothing. Tell the group who its members are (`Group::introduce`).
     #[must_use]
     pub fn joining() -> Restored {
         let hard_state = HardState::default();
@@ -80,6 +81,8 @@ pub struct Ready {
     pub barriers: Vec<(Barrier, u64)>,
     /// Reads that must start again: leadership was lost.
     pub barriers_lost: Vec<Barrier>,
+    /// Peers that lost what they had: a snapshot on its way to one of them is void.
+    pub rejoined: Vec<NodeId>,
     /// Peers that need a snapshot: answer with `provide_snapshot`. Repeated while it is not provided.
     pub snapshot_wanted: Vec<NodeId>,
 }

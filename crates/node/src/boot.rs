@@ -12,6 +12,16 @@ use stdx::{Mono, NodeId, ShardId};
 use storage::log::{Record, Recovered, RecoveredGroup, WriteSet};
 use storage::{Applied, EngineError, Replica, Store};
 
+/// Why a replica that the map places here may be missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// The cluster is being founded, and this node has not taken part in it yet: what is missing begins as a founder.
+    Founding,
+    /// The node belongs to a cluster that exists: what is missing was lost, and with it what the replica voted for and
+    /// confirmed. It begins as one that knows nothing.
+    Existing,
+}
+
 /// Everything a shell needs to start its workers.
 pub struct Boot {
     /// All shards as this node sees them.
@@ -48,12 +58,13 @@ pub fn boot(
     map: Arc<ClusterMap>,
     store: &Store,
     recovered: &[Recovered],
+    origin: Origin,
     now: Mono,
 ) -> Result<Boot, EngineError> {
     let mut workers: Vec<WorkerBoot> = recovered.iter().map(|_| WorkerBoot::default()).collect();
     let mut handles = BTreeMap::new();
     let mut rebuilt = Vec::new();
-    create_missing(node, &map, store)?;
+    create_missing(node, &map, store, origin)?;
     for (id, record) in &map.shards {
         let shard = ShardId(*id);
         let layout = map.namespaces.get(&record.namespace).map_or(Layout::System, |n| n.layout);
@@ -64,13 +75,14 @@ pub fn boot(
         handles.insert(shard, handle.clone());
         let Some(replica) = replica else { continue };
         let applied = replica.applied();
-        let (restored, first, reason) = restore(shard, &applied, &recovered[worker]);
+        let (restored, first, reason) = restore(shard, &applied, &recovered[worker], origin);
         handle.set_fenced(reason.is_some());
         rebuilt.extend(reason.map(|why| (shard, why)));
         let boot = &mut workers[worker];
         boot.first.records.extend(first);
         let preferred_leader = NodeId(record.replicas.first().copied().unwrap_or(node.0));
-        boot.replicas.push(ReplicaBoot { handle: handle.clone(), restored, preferred_leader });
+        let members = record.replicas.iter().map(|n| NodeId(*n)).collect();
+        boot.replicas.push(ReplicaBoot { handle: handle.clone(), restored, members, preferred_leader });
         boot.states.push((handle, replica));
     }
     Ok(Boot { table: RouteTable::new(map, handles), workers, rebuilt })
@@ -82,25 +94,32 @@ fn local(replica: &Arc<Replica>) -> Result<Local, EngineError> {
     Ok(Local { replica: replica.clone(), directory })
 }
 
-/// Replicas that the map places here and the engine does not know: the founders of a new cluster.
-fn create_missing(node: NodeId, map: &ClusterMap, store: &Store) -> Result<(), EngineError> {
+/// Replicas that the map places here and the engine does not know.
+fn create_missing(node: NodeId, map: &ClusterMap, store: &Store, origin: Origin) -> Result<(), EngineError> {
     let missing: Vec<(ShardId, Applied)> = map
         .shards
         .iter()
         .filter(|(id, record)| record.replicas.contains(&node.0) && store.replica(ShardId(**id)).is_none())
         .map(|(id, record)| {
             let membership = Membership::of_voters(record.replicas.iter().map(|n| NodeId(*n)));
-            let founded = Restored::founder(membership.clone());
-            let applied =
-                Applied { index: founded.applied, term: founded.start.1, stamp_ms: 0, membership: membership.encode() };
-            (ShardId(*id), applied)
+            let begins = match origin {
+                Origin::Founding => Restored::founder(membership),
+                Origin::Existing => Restored::joining(),
+            };
+            let membership = begins.membership.encode();
+            (ShardId(*id), Applied { index: begins.applied, term: begins.start.1, stamp_ms: 0, membership })
         })
         .collect();
     if missing.is_empty() { Ok(()) } else { store.create_replicas(&missing) }
 }
 
 /// One replica's Raft state, records to write first, and why it is rebuilt if it is.
-fn restore(shard: ShardId, applied: &Applied, recovered: &Recovered) -> (Restored, Vec<Record>, Option<String>) {
+fn restore(
+    shard: ShardId,
+    applied: &Applied,
+    recovered: &Recovered,
+    origin: Origin,
+) -> (Restored, Vec<Record>, Option<String>) {
     let rebuild = |why: String| (Restored::joining(), forget_records(shard).to_vec(), Some(why));
     let Ok(membership) = Membership::decode(applied.membership.clone()) else {
         return rebuild("the membership stored with its state does not decode".into());
@@ -108,9 +127,12 @@ fn restore(shard: ShardId, applied: &Applied, recovered: &Recovered) -> (Restore
     if let Some(damage) = recovered.damaged.iter().find(|d| d.shard.is_none_or(|s| s == shard)) {
         return rebuild(format!("damaged {damage}"));
     }
+    if applied.index == 0 {
+        return rebuild("this node holds nothing of it".into());
+    }
     let founded = Restored::founder(membership.clone());
     let Some(group) = recovered.groups.get(&shard) else {
-        if applied.index == founded.applied {
+        if origin == Origin::Founding && applied.index == founded.applied {
             let state =
                 storage::log::HardState { term: founded.hard_state.term, vote: 0, commit: founded.hard_state.commit };
             let (index, term) = founded.start;
@@ -145,4 +167,45 @@ fn restore(shard: ShardId, applied: &Applied, recovered: &Recovered) -> (Restore
         return (restored, vec![Record::Start { shard, index, term }], None);
     }
     (restored, Vec::new(), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cluster::{NodeRecord, SHARDS_DEFAULT, bootstrap};
+    use storage::log::{Log, LogOptions};
+    use storage::{MemDisk, MemEngine, StoreOptions};
+
+    /// What node 1 of three makes of these disks, and the number of replicas that it rebuilds.
+    fn rebuilt(log: &MemDisk, engine: &MemEngine, origin: Origin) -> usize {
+        let record = |i: u64| {
+            let at = |port: u64| format!("n{i}:{port}");
+            NodeRecord { peer: at(1), redis: at(2), redis_cluster: at(3), http: at(4), zone: String::new() }
+        };
+        let map = Arc::new(bootstrap((1..=3).map(|i| (i, record(i))).collect(), SHARDS_DEFAULT));
+        let options = LogOptions { identity: 1, ..LogOptions::default() };
+        let (mut writer, _, recovered) = Log::open(log.clone(), options).unwrap();
+        let store = Store::open(Arc::new(engine.clone()), StoreOptions::default()).unwrap();
+        let booted = boot(NodeId(1), map, &store, &[recovered], origin, Mono(1)).unwrap();
+        let first = &booted.workers[0].first;
+        if !first.records.is_empty() {
+            writer.append(first).and_then(|()| writer.sync()).unwrap();
+        }
+        assert_eq!(booted.workers[0].replicas.len(), 18);
+        let joining = booted.workers[0].replicas.iter().filter(|r| r.restored == Restored::joining()).count();
+        assert_eq!(joining, booted.rebuilt.len(), "what is rebuilt begins as one that knows nothing");
+        joining
+    }
+
+    #[test]
+    fn a_node_that_lost_its_disks_does_not_found_its_groups_again() {
+        let (log, engine) = (MemDisk::new(), MemEngine::new());
+        assert_eq!(rebuilt(&log, &engine, Origin::Founding), 0);
+        assert_eq!(rebuilt(&log, &engine, Origin::Existing), 0, "nothing is missing");
+        assert_eq!(rebuilt(&MemDisk::new(), &engine, Origin::Existing), 18, "the logs are gone");
+        assert_eq!(rebuilt(&log, &MemEngine::new(), Origin::Existing), 18, "the state is gone");
+        let (log, engine) = (MemDisk::new(), MemEngine::new());
+        assert_eq!(rebuilt(&log, &engine, Origin::Existing), 18, "everything is gone");
+        assert_eq!(rebuilt(&log, &engine, Origin::Existing), 18, "and it ended before it was rebuilt");
+    }
 }

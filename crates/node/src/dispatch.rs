@@ -3,11 +3,15 @@
 //!
 //! A request that may have been proposed elsewhere is never sent twice: when the link to that node breaks, a write ends
 //! with `OutcomeUnknown`; only what certainly was not proposed is dispatched again.
+//!
+//! The requests of one session to one shard take effect in their order. One that came back is sent again only when the
+//! later ones of its session have come back, too; when one of those was carried out, or may have been, the earlier one
+//! fails, and nothing was written by it.
 
 use crate::io::Task;
 use crate::shared::Shared;
 use cluster::{ForwardedReply, PeerMessage};
-use command::{Fault, Reply};
+use command::{Fault, Reply, Retry, SessionId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +43,8 @@ pub enum DispatchOutput<R> {
 
 #[derive(Debug)]
 struct Parked<R> {
+    /// Its place among all requests that came here.
+    order: u64,
     task: Task<R>,
     since: Mono,
     not_before: Mono,
@@ -46,8 +52,16 @@ struct Parked<R> {
 
 #[derive(Debug)]
 struct Forwarded<R> {
+    order: u64,
     task: Task<R>,
     to: NodeId,
+}
+
+/// Requests whose order matters to somebody: those of one session to one shard.
+type Sequence = (ShardId, SessionId);
+
+fn sequence<R>(task: &Task<R>) -> Sequence {
+    (task.request.shard, task.request.session)
 }
 
 /// Requests of this node's clients that are not in the hands of a local worker.
@@ -60,6 +74,7 @@ pub struct Dispatcher<R> {
     parked_count: usize,
     forwarded: BTreeMap<u64, Forwarded<R>>,
     next_id: u64,
+    next_order: u64,
 }
 
 impl<R> Dispatcher<R> {
@@ -75,39 +90,73 @@ impl<R> Dispatcher<R> {
             parked_count: 0,
             forwarded: BTreeMap::new(),
             next_id: first_id,
+            next_order: 0,
         }
     }
 
     /// A request from a client of this node.
     pub fn submit(&mut self, task: Task<R>, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
+        let order = self.order();
+        let parked = Parked { order, task, since: now, not_before: now };
         // Requests of a shard leave in the order in which they came.
-        if self.parked.contains_key(&task.request.shard) {
-            self.park(task, now, now, out);
+        if self.parked.contains_key(&parked.task.request.shard) {
+            self.park(parked, out);
         } else {
-            self.route(task, now, now, out);
+            self.route(parked, now, out);
         }
+    }
+
+    fn order(&mut self) -> u64 {
+        self.next_order += 1;
+        self.next_order
     }
 
     /// A local worker does not lead the shard; nothing was proposed.
     pub fn bounced(&mut self, task: Task<R>, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
+        let order = self.order();
         if now >= task.deadline {
             out.push(DispatchOutput::Reply(task.to, Err(Fault::NoLeader)));
         } else {
-            self.park(task, now, now + RETRY_DELAY, out);
+            self.park(Parked { order, task, since: now, not_before: now + RETRY_DELAY }, out);
         }
     }
 
     /// A peer answered a forwarded request.
     pub fn replied(&mut self, id: u64, outcome: ForwardedReply, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
         // An unknown id is an answer that came after its deadline: the client has been told.
-        let Some(Forwarded { task, .. }) = self.forwarded.remove(&id) else { return };
+        let Some(Forwarded { order, task, .. }) = self.forwarded.remove(&id) else { return };
         match outcome {
-            ForwardedReply::Done(reply) => out.push(DispatchOutput::Reply(task.to, Ok(reply))),
             ForwardedReply::Failed(Fault::NotLeader { .. } | Fault::ShuttingDown) => {
-                self.park(task, now, now + RETRY_DELAY, out);
+                self.park(Parked { order, task, since: now, not_before: now + RETRY_DELAY }, out);
             }
-            ForwardedReply::Failed(fault) => out.push(DispatchOutput::Reply(task.to, Err(fault))),
+            ForwardedReply::Done(reply) => {
+                self.overtaken(order, &task, out);
+                out.push(DispatchOutput::Reply(task.to, Ok(reply)));
+            }
+            ForwardedReply::Failed(fault) => {
+                if fault.retry() == Retry::Unknown {
+                    self.overtaken(order, &task, out);
+                }
+                out.push(DispatchOutput::Reply(task.to, Err(fault)));
+            }
         }
+    }
+
+    /// A request was carried out, or may have been: earlier ones of its session that came back must not be any more.
+    fn overtaken(&mut self, order: u64, task: &Task<R>, out: &mut Vec<DispatchOutput<R>>) {
+        let Some(queue) = self.parked.get_mut(&task.request.shard) else { return };
+        let earlier = |p: &Parked<R>| p.order < order && sequence(&p.task) == sequence(task);
+        if !queue.iter().any(earlier) {
+            return;
+        }
+        let (gone, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(queue).into_iter().partition(earlier);
+        *queue = rest;
+        if queue.is_empty() {
+            self.parked.remove(&task.request.shard);
+        }
+        self.parked_count -= gone.len();
+        let fault = || Err(Fault::NotLeader { leader: None });
+        out.extend(gone.into_iter().map(|p| DispatchOutput::Reply(p.task.to, fault())));
     }
 
     /// A link to `node` is usable.
@@ -121,10 +170,11 @@ impl<R> Dispatcher<R> {
         self.links.remove(&node);
         let lost: Vec<u64> = self.forwarded.iter().filter(|(_, f)| f.to == node).map(|(id, _)| *id).collect();
         for id in lost {
-            let Some(Forwarded { task, .. }) = self.forwarded.remove(&id) else { continue };
+            let Some(Forwarded { order, task, .. }) = self.forwarded.remove(&id) else { continue };
             if task.request.work.is_read() {
-                self.park(task, now, now + RETRY_DELAY, out);
+                self.park(Parked { order, task, since: now, not_before: now + RETRY_DELAY }, out);
             } else {
+                self.overtaken(order, &task, out);
                 out.push(DispatchOutput::Reply(task.to, Err(Fault::OutcomeUnknown)));
             }
         }
@@ -140,7 +190,8 @@ impl<R> Dispatcher<R> {
         self.unpark(now, out);
         let late: Vec<u64> = self.forwarded.iter().filter(|(_, f)| now >= f.task.deadline).map(|(id, _)| *id).collect();
         for id in late {
-            let Some(Forwarded { task, .. }) = self.forwarded.remove(&id) else { continue };
+            let Some(Forwarded { order, task, .. }) = self.forwarded.remove(&id) else { continue };
+            self.overtaken(order, &task, out);
             let fault = if task.request.work.is_read() { Fault::Deadline } else { Fault::OutcomeUnknown };
             out.push(DispatchOutput::Reply(task.to, Err(fault)));
         }
@@ -152,7 +203,8 @@ impl<R> Dispatcher<R> {
         self.parked_count + self.forwarded.len()
     }
 
-    fn route(&mut self, task: Task<R>, since: Mono, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
+    fn route(&mut self, parked: Parked<R>, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
+        let Parked { order, task, since, .. } = parked;
         let table = self.shared.table();
         let Some(handle) = table.shards.get(&task.request.shard) else {
             out.push(DispatchOutput::Reply(task.to, Err(Fault::NoLeader)));
@@ -162,15 +214,15 @@ impl<R> Dispatcher<R> {
             Some(leader) if leader == self.shared.node => {
                 out.push(DispatchOutput::Local { worker: handle.worker, task })
             }
-            Some(leader) if self.links.contains(&leader) => self.forward(leader, task, out),
+            Some(leader) if self.links.contains(&leader) => self.forward(leader, order, task, out),
             None if now.since(handle.leaderless_since()) > self.leader_wait && now.since(since) >= RETRY_DELAY => {
                 out.push(DispatchOutput::Reply(task.to, Err(Fault::NoLeader)));
             }
-            _ => self.park(task, since, now, out),
+            _ => self.park(Parked { order, task, since, not_before: now }, out),
         }
     }
 
-    fn forward(&mut self, to: NodeId, task: Task<R>, out: &mut Vec<DispatchOutput<R>>) {
+    fn forward(&mut self, to: NodeId, order: u64, task: Task<R>, out: &mut Vec<DispatchOutput<R>>) {
         if self.forwarded.len() >= FORWARDED_MAX {
             out.push(DispatchOutput::Reply(task.to, Err(Fault::Overloaded)));
             return;
@@ -178,16 +230,29 @@ impl<R> Dispatcher<R> {
         let id = self.next_id;
         self.next_id += 1;
         out.push(DispatchOutput::Send(to, PeerMessage::Forward { id, request: task.request.clone() }));
-        self.forwarded.insert(id, Forwarded { task, to });
+        self.forwarded.insert(id, Forwarded { order, task, to });
     }
 
-    fn park(&mut self, task: Task<R>, since: Mono, not_before: Mono, out: &mut Vec<DispatchOutput<R>>) {
+    /// Keeps a request for later, in order.
+    fn park(&mut self, parked: Parked<R>, out: &mut Vec<DispatchOutput<R>>) {
         if self.parked_count >= PARKED_MAX {
-            out.push(DispatchOutput::Reply(task.to, Err(Fault::Overloaded)));
+            out.push(DispatchOutput::Reply(parked.task.to, Err(Fault::Overloaded)));
             return;
         }
         self.parked_count += 1;
-        self.parked.entry(task.request.shard).or_default().push_back(Parked { task, since, not_before });
+        let queue = self.parked.entry(parked.task.request.shard).or_default();
+        let at = queue.iter().rposition(|p| p.order < parked.order).map_or(0, |at| at + 1);
+        queue.insert(at, parked);
+    }
+
+    /// The latest request under way of each sequence.
+    fn latest_forwarded(&self) -> BTreeMap<Sequence, u64> {
+        let mut latest = BTreeMap::new();
+        for f in self.forwarded.values() {
+            let order: &mut u64 = latest.entry(sequence(&f.task)).or_default();
+            *order = f.order.max(*order);
+        }
+        latest
     }
 
     /// Dispatches again whatever may find a leader now, in order, and gives up on what waited too long.
@@ -196,6 +261,7 @@ impl<R> Dispatcher<R> {
             return;
         }
         let table = self.shared.table();
+        let latest = self.latest_forwarded();
         for (shard, mut queue) in std::mem::take(&mut self.parked) {
             let reachable = table
                 .shards
@@ -206,10 +272,11 @@ impl<R> Dispatcher<R> {
             while let Some(parked) = queue.pop_front() {
                 self.parked_count -= 1;
                 let waited = now.since(parked.since) >= self.leader_wait || now >= parked.task.deadline;
-                // Nobody overtakes one that is not tried again yet.
-                held_up |= now < parked.not_before;
+                // Nobody overtakes one that is not tried again yet, or whose successors are still under way.
+                let followed = latest.get(&sequence(&parked.task)).is_some_and(|order| *order > parked.order);
+                held_up |= now < parked.not_before || followed;
                 if !held_up {
-                    self.route(parked.task, parked.since, now, out);
+                    self.route(parked, now, out);
                 } else if waited {
                     out.push(DispatchOutput::Reply(parked.task.to, Err(Fault::NoLeader)));
                 } else {

@@ -1,7 +1,7 @@
 //! The closed input and output enums of a worker's two machines.
 
 use bytes::Bytes;
-use cluster::{ClusterMap, PeerMessage, Request};
+use cluster::{ClusterMap, Fitness, PeerMessage, Request};
 use command::{Fault, Reply};
 use consensus::{Entry, Membership, Message, Role, SnapshotMeta};
 use std::sync::Arc;
@@ -95,11 +95,14 @@ pub enum ConsensusInput {
     StepDown,
     /// Leaderships may be taken again.
     Resume,
+    /// A node, possibly this one, became fit to lead, or unfit.
+    Fitness(NodeId, Fitness),
     /// Hand one leadership to a node.
     Transfer(ShardId, NodeId),
     /// The replica's data is damaged: it forgets everything and is rebuilt from a snapshot of its peers.
     Rebuild(ShardId, String),
-    /// The log has room again, or has none.
+    /// The log of this worker has no room (true), or has room again. Without room leaderships go to nodes that have some; if
+    /// fewer than a majority have, they stay, and writes are refused.
     DiskFull(bool),
 }
 

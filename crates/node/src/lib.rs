@@ -23,7 +23,7 @@ mod liveness;
 mod shared;
 mod worker;
 
-pub use boot::{Boot, WorkerBoot, boot, worker_of};
+pub use boot::{Boot, Origin, WorkerBoot, boot, worker_of};
 pub use dispatch::{DispatchOutput, Dispatcher};
 pub use io::{ConsensusInput, ConsensusOutput, StateEvent, StateInput, StateOutput, Task};
 pub use liveness::{Liveness, LivenessOutput};

@@ -2,7 +2,7 @@
 //! cluster map is newer.
 
 use crate::shared::Shared;
-use cluster::{ClusterMap, PeerMessage};
+use cluster::{ClusterMap, Fitness, PeerMessage};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub enum LivenessOutput {
     NewMap(Arc<ClusterMap>),
     /// Some shard's leader changed as seen from here.
     LeadersChanged,
+    /// A node became fit to lead, or unfit.
+    Fitness(NodeId, Fitness),
 }
 
 #[derive(Debug)]
@@ -34,6 +36,7 @@ struct Peer {
     their_sent_at: u64,
     told: Vec<(ShardId, u64)>,
     round_trip: Option<Duration>,
+    fitness: Fitness,
 }
 
 /// The liveness of every other node, as seen from this one.
@@ -43,6 +46,7 @@ pub struct Liveness {
     timeout: Duration,
     peers: BTreeMap<NodeId, Peer>,
     round: u64,
+    fitness: Fitness,
 }
 
 impl Liveness {
@@ -59,11 +63,12 @@ impl Liveness {
                     their_sent_at: 0,
                     told: Vec::new(),
                     round_trip: None,
+                    fitness: Fitness::Fit,
                 };
                 (id, peer)
             })
             .collect();
-        Liveness { shared, timeout, peers, round: 0 }
+        Liveness { shared, timeout, peers, round: 0, fitness: Fitness::Fit }
     }
 
     /// Time has passed; to be called once per heartbeat interval.
@@ -79,6 +84,7 @@ impl Liveness {
                 leading: if full { leading.clone() } else { Vec::new() },
                 full,
                 map_version,
+                fitness: self.fitness,
             };
             peer.told.clone_from(&leading);
             out.push(LivenessOutput::Send(*id, message));
@@ -98,8 +104,12 @@ impl Liveness {
             out.push(LivenessOutput::Heard(from));
         }
         match message {
-            PeerMessage::Liveness { sent_at, echo, leading, full, map_version } => {
+            PeerMessage::Liveness { sent_at, echo, leading, full, map_version, fitness } => {
                 peer.their_sent_at = *sent_at;
+                if peer.fitness != *fitness {
+                    peer.fitness = *fitness;
+                    out.push(LivenessOutput::Fitness(from, *fitness));
+                }
                 if *echo != 0 {
                     peer.round_trip = Some(now.since(Mono(*echo)));
                 }
@@ -125,6 +135,11 @@ impl Liveness {
             }
             _ => {}
         }
+    }
+
+    /// Whether this node can lead; told with every message from here on.
+    pub fn set_fitness(&mut self, fitness: Fitness) {
+        self.fitness = fitness;
     }
 
     /// A link to a node stands.

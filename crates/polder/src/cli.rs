@@ -55,7 +55,13 @@ pub enum Command {
 
 impl Default for Command {
     fn default() -> Command {
-        Command::Dev(DevArgs { nodes: None, fresh: false, data: PathBuf::from(DEV_DATA), base_port: None })
+        Command::Dev(DevArgs {
+            nodes: None,
+            fresh: false,
+            data: PathBuf::from(DEV_DATA),
+            base_port: None,
+            shards: None,
+        })
     }
 }
 
@@ -77,6 +83,9 @@ pub struct DevArgs {
     /// [default: 6379, or as the data directory was created with]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=BASE_PORT_MAX))]
     pub base_port: Option<u16>,
+    /// Shards behind the Redis Cluster ports [default: 16, or as the data directory was created with]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(server::config::SHARDS_MAX)))]
+    pub shards: Option<u16>,
 }
 
 #[derive(Args, Debug)]
@@ -110,18 +119,40 @@ pub struct StatusArgs {
 
 #[derive(Args, Debug)]
 pub struct SimArgs {
-    /// Replay the history of this seed
-    #[arg(long, value_name = "SEED", conflicts_with_all = ["first", "seeds", "seconds"])]
+    /// Replay the history of this seed (decimal, or hexadecimal after 0x) and tell the story of its failure
+    #[arg(long, value_name = "SEED", value_parser = seed, conflicts_with_all = ["first", "seeds", "seconds"])]
     pub seed: Option<u64>,
     /// The first seed of a batch [default: a fresh one]
-    #[arg(long, value_name = "SEED")]
+    #[arg(long, value_name = "SEED", value_parser = seed)]
     pub first: Option<u64>,
     /// How many seeds
-    #[arg(long, value_name = "N", required_unless_present_any = ["seed", "seconds"])]
+    #[arg(long, value_name = "N", required_unless_present_any = ["seed", "seconds", "regressions", "speed"])]
     pub seeds: Option<u64>,
     /// Begin no further seed after so many seconds
     #[arg(long, value_name = "N")]
     pub seconds: Option<u64>,
+    /// Run so many seeds at a time, each in a thread of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+    /// Go on with the other seeds when one fails
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Run each seed twice: both histories must be the same
+    #[arg(long, conflicts_with_all = ["seed", "regressions", "speed"])]
+    pub twice: bool,
+    /// Replay the seeds that once failed (crates/sim/seeds.txt)
+    #[arg(long, conflicts_with_all = ["seed", "first", "seeds"])]
+    pub regressions: bool,
+    /// Measure how fast a cluster under load, without faults, is simulated
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "seconds", "regressions"])]
+    pub speed: bool,
+    /// Nodes of the cluster of --speed
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub nodes: u8,
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    sim::parse_seed(text).ok_or_else(|| format!("{text:?} is neither a decimal number nor a hexadecimal one after 0x"))
 }
 
 #[derive(Subcommand, Debug)]

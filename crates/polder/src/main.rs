@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Command::Dev(args) => dev::run(&args),
         Command::Start(args) => start::run(&args),
         Command::Status(args) => status::run(&args),
-        Command::Sim(args) => sim::run(&args),
+        Command::Sim(args) => sim::run_sim(&args),
         Command::Config(ConfigCommand::Check(args)) => start::check(&args),
         Command::Config(ConfigCommand::PrintDefault) => {
             cli::print(&server::config::annotated_default());

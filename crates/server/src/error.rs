@@ -63,7 +63,7 @@ pub enum StartError {
         known: u64,
     },
     /// The identity file is not what was written.
-    #[error("{} is damaged: {why}\n    restore it from where it was written, without touching the rest of the data directory; a node must not come back with an empty one", .path.display())]
+    #[error("{} is damaged: {why}\n    restore it from where it was written; or empty the data directory, and the node is rebuilt from its peers", .path.display())]
     Identity {
         /// The file.
         path: PathBuf,
@@ -91,6 +91,9 @@ pub enum StartError {
     /// The engine cannot be opened or read.
     #[error("cannot open the engine: {0}")]
     Engine(#[from] EngineError),
+    /// A signal ended the process before it took part.
+    #[error("stopped before the node took part in the cluster")]
+    Stopped,
     /// The configuration of consensus contradicts itself.
     #[error("{0}")]
     Consensus(String),

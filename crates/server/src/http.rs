@@ -7,6 +7,7 @@
 //!   GET /metrics  counters, in the text format of Prometheus
 //! ```
 
+use crate::founding::Reason;
 use crate::node::Node;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -36,6 +37,17 @@ pub async fn serve(node: Arc<Node>, listener: TcpListener) {
     }
 }
 
+/// Serves while a node waits for others before it takes part.
+pub async fn serve_waiting(reason: Reason, listener: TcpListener) {
+    let ready =
+        |State(reason): State<Reason>| async move { (StatusCode::SERVICE_UNAVAILABLE, reason.lock().clone() + "\n") };
+    let app =
+        Router::new().route("/livez", get(|| async { "alive\n" })).route("/readyz", get(ready)).with_state(reason);
+    if let Err(error) = axum::serve(listener, app).await {
+        tracing::error!(%error, "HTTP ended");
+    }
+}
+
 /// Why this node cannot serve; empty when it can.
 fn reasons(node: &Node) -> Vec<String> {
     let mut reasons = Vec::new();
@@ -43,6 +55,7 @@ fn reasons(node: &Node) -> Vec<String> {
         reasons.push("the node is shutting down".to_owned());
     }
     reasons.extend(node.fenced().into_iter().map(|(shard, why)| format!("the replica of {shard} is fenced: {why}")));
+    reasons.extend(node.engine_damage().map(|why| format!("the engine is damaged and to be rebuilt: {why}")));
     let table = node.shared.table();
     let leaderless = table.shards.values().filter(|s| s.local.is_some() && s.leader().is_none());
     reasons.extend(leaderless.map(|s| format!("{} has no known leader", s.id)));

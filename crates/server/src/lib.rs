@@ -21,6 +21,7 @@ pub mod config;
 mod datadir;
 mod disk;
 mod error;
+mod founding;
 mod http;
 mod inbox;
 mod mailbox;

@@ -5,7 +5,7 @@
 
 use crate::peer::Peers;
 use cluster::PeerMessage;
-use command::{Fault, Reply};
+pub use node::gateway::Answer;
 use node::gateway::Closer;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -13,9 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use stdx::NodeId;
-
-/// What comes back for a request.
-pub type Answer = Result<Reply, Fault>;
 
 /// Who waits for an answer.
 #[derive(Clone, Debug)]
@@ -56,6 +53,7 @@ pub struct Delivery {
 pub struct Mailbox {
     inner: Mutex<Inner>,
     closed: AtomicBool,
+    finishing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +92,12 @@ impl Mailbox {
         self.closed.load(Relaxed)
     }
 
+    /// Whether the connection is to come to its end. Asked after `poll`, which registers for news of it.
+    #[must_use]
+    pub fn is_finishing(&self) -> bool {
+        self.finishing.load(Relaxed)
+    }
+
     /// Moves what arrived into `out`, which must be empty; without anything, the task is woken later.
     pub fn poll(&self, cx: &mut Context<'_>, out: &mut Vec<Delivery>) -> Poll<Mail> {
         let mut inner = self.inner.lock();
@@ -124,6 +128,11 @@ impl Closer for MailboxCloser {
         self.0.closed.store(true, Relaxed);
         self.0.wake();
     }
+
+    fn finish(&self) {
+        self.0.finishing.store(true, Relaxed);
+        self.0.wake();
+    }
 }
 
 /// What one round of work leaves to be done at its end: connections to wake, messages for peers.
@@ -152,6 +161,7 @@ impl Wakes {
             mailbox.wake();
         }
         for (to, messages) in &mut self.messages {
+            // Forwarded requests, which may be refused, do not come this way.
             peers.send_all(*to, messages);
         }
     }
@@ -160,6 +170,7 @@ impl Wakes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use command::Reply;
 
     #[test]
     fn a_round_of_answers_wakes_a_connection_once() {

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::inbox::{Admission, Inbox};
 use crate::mailbox::{Answer, Waiter, Wakes};
 use crate::peer::{Outbox, Peers};
-use cluster::{ClusterMap, ForwardedReply, PeerMessage, Request};
+use cluster::{ClusterMap, Fitness, ForwardedReply, PeerMessage, Request};
 use command::Fault;
 use node::gateway::Gateway;
 use node::{
@@ -13,6 +13,7 @@ use node::{
     Task, worker_of,
 };
 use parking_lot::Mutex;
+use protocol::peer::Standing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -37,10 +38,14 @@ pub struct WorkerInbox {
     pub tasks: Admission,
     /// Raft messages queued for the consensus thread.
     pub raft: Admission,
-    /// Tasks and proposals of the state thread whose answer is due, for the drain.
+    /// Tasks and proposals of the state thread whose answer is due.
     pub unanswered: AtomicUsize,
-    /// When the log writer began the sync that is going on, on the monotonic clock; 0 while none is.
-    pub sync_since: AtomicU64,
+    /// When the log writer began the write and sync that is going on, on the monotonic clock; 0 while none is.
+    pub writing_since: AtomicU64,
+    /// Whether the disk of the log has no room.
+    pub full: AtomicBool,
+    /// Whether the disk of the log stalls.
+    pub stalled: AtomicBool,
 }
 
 impl WorkerInbox {
@@ -53,7 +58,9 @@ impl WorkerInbox {
             tasks: Admission::new(worker_queue),
             raft: Admission::new(RAFT_QUEUE_MAX),
             unanswered: AtomicUsize::new(0),
-            sync_since: AtomicU64::new(0),
+            writing_since: AtomicU64::new(0),
+            full: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
         }
     }
 }
@@ -78,10 +85,23 @@ pub struct Node {
     forwarded: Mutex<BTreeMap<(NodeId, u64), u32>>,
     fenced: Mutex<BTreeMap<ShardId, String>>,
     store: Store,
+    /// How this node's data directory stands, as far as that does not change.
+    standing: Standing,
+    engine_damage: Mutex<Option<String>>,
     draining: AtomicBool,
+    refusing: AtomicBool,
     stopping: AtomicBool,
-    fatal: Mutex<Option<String>>,
+    end: Mutex<Option<End>>,
     stop: tokio::sync::Notify,
+}
+
+/// Why a node ends without being told to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum End {
+    /// It cannot go on, and nothing that is in memory may be trusted to be durable.
+    Failed(String),
+    /// Its engine is damaged: it begins again without.
+    EngineDamaged,
 }
 
 impl Node {
@@ -94,6 +114,7 @@ impl Node {
         workers: Vec<WorkerInbox>,
         peers: Peers,
         store: Store,
+        standing: Standing,
         first_request: u64,
     ) -> Node {
         let others = config.peers.keys().map(|id| NodeId(*id)).filter(|id| *id != config.node);
@@ -111,9 +132,12 @@ impl Node {
             forwarded: Mutex::default(),
             fenced: Mutex::default(),
             store,
+            standing,
+            engine_damage: Mutex::default(),
             draining: AtomicBool::new(false),
+            refusing: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
-            fatal: Mutex::default(),
+            end: Mutex::default(),
             stop: tokio::sync::Notify::new(),
         }
     }
@@ -187,21 +211,36 @@ impl Node {
         });
     }
 
-    /// Runs the dispatcher and carries out what it wants, outside its lock.
+    /// Runs the dispatcher and carries out what it wants.
     fn dispatch(&self, wakes: &mut Wakes, f: impl FnOnce(&mut Dispatcher<Waiter>, &mut Vec<DispatchOutput<Waiter>>)) {
         let mut out = Vec::new();
-        f(&mut self.dispatcher.lock(), &mut out);
+        let mut dispatcher = self.dispatcher.lock();
+        f(&mut dispatcher, &mut out);
         let mut local: BTreeMap<usize, Vec<Task<Waiter>>> = BTreeMap::new();
+        let mut forwards: BTreeMap<NodeId, Vec<PeerMessage>> = BTreeMap::new();
         for output in out {
             match output {
                 DispatchOutput::Local { worker, task } => local.entry(worker).or_default().push(task),
-                DispatchOutput::Send(to, message) => wakes.send(to, message),
+                DispatchOutput::Send(to, message) => forwards.entry(to).or_default().push(message),
                 DispatchOutput::Reply(to, answer) => self.answer(to, answer, wakes),
             }
         }
         for (worker, tasks) in local {
             self.submit_local(worker, tasks, wakes);
         }
+        let mut refused = Vec::new();
+        for (to, mut messages) in forwards {
+            for id in self.peers.send_all(to, &mut messages) {
+                dispatcher.replied(id, ForwardedReply::Failed(Fault::Overloaded), clock::now(), &mut refused);
+            }
+        }
+        for output in refused {
+            if let DispatchOutput::Reply(to, answer) = output {
+                self.answer(to, answer, wakes);
+            }
+        }
+        // Held until here, so that no later request of a connection overtakes what another thread dispatched.
+        drop(dispatcher);
     }
 
     /// Gives an answer to whoever waits for it.
@@ -268,6 +307,7 @@ impl Node {
                     }
                 }
                 LivenessOutput::NewMap(map) => self.adopt_map(&map),
+                LivenessOutput::Fitness(id, fitness) => self.tell_consensus(|| ConsensusInput::Fitness(id, fitness)),
                 LivenessOutput::LeadersChanged => leaders = true,
             }
         }
@@ -276,6 +316,18 @@ impl Node {
         }
         if leaders {
             self.leaders_changed(wakes);
+        }
+    }
+
+    /// Whether this node can lead.
+    #[must_use]
+    pub fn fitness(&self) -> Fitness {
+        if self.workers.iter().any(|w| w.full.load(Relaxed)) {
+            Fitness::Full
+        } else if self.draining() || self.workers.iter().any(|w| w.stalled.load(Relaxed)) {
+            Fitness::Unfit
+        } else {
+            Fitness::Fit
         }
     }
 
@@ -323,6 +375,15 @@ impl Node {
     /// Takes over a newer map. With static membership shards and replicas stay what they are; addresses may change.
     pub fn adopt_map(&self, map: &Arc<ClusterMap>) {
         let table = self.shared.table();
+        if map.version == table.map.version && !map.shards.keys().eq(table.map.shards.keys()) {
+            // It was founded here and elsewhere with different settings: what this node serves is not the cluster's.
+            let (theirs, ours) = (map.shards.len(), table.map.shards.len());
+            self.fail(format!(
+                "the cluster was founded with {theirs} shards and this node with {ours}: give all nodes the same \
+                 namespaces.cluster.shards, and this one an empty data_dir"
+            ));
+            return;
+        }
         if map.version <= table.map.version {
             return;
         }
@@ -359,6 +420,28 @@ impl Node {
         self.fenced.lock().clone()
     }
 
+    /// The engine found that its data is damaged.
+    pub fn engine_damaged(&self, why: String) {
+        let mut damage = self.engine_damage.lock();
+        if damage.is_none() {
+            tracing::error!(why, "the engine is damaged: its state is rebuilt when enough other nodes are whole");
+            *damage = Some(why);
+        }
+    }
+
+    /// What the engine found damaged, if anything.
+    #[must_use]
+    pub fn engine_damage(&self) -> Option<String> {
+        self.engine_damage.lock().clone()
+    }
+
+    /// How this node stands, for others.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let whole = self.fenced.lock().is_empty() && self.engine_damage.lock().is_none();
+        Standing { whole, ..self.standing.clone() }
+    }
+
     /// Whether the node is being shut down.
     #[must_use]
     pub fn draining(&self) -> bool {
@@ -368,6 +451,18 @@ impl Node {
     /// Begins the shutdown.
     pub fn begin_drain(&self) {
         self.draining.store(true, Release);
+    }
+
+    /// Whether requests are refused because the node ends.
+    #[must_use]
+    pub fn is_refusing(&self) -> bool {
+        self.refusing.load(Acquire)
+    }
+
+    /// From here on requests of clients and peers are refused; those under way are finished.
+    pub fn begin_refusing(&self) {
+        self.refusing.store(true, Release);
+        self.gateway.clients.finish_all();
     }
 
     /// Whether the threads are being ended.
@@ -388,6 +483,12 @@ impl Node {
         workers + self.dispatcher.lock().pending()
     }
 
+    /// Whether every connection of a client has ended and every request of a peer is answered.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.gateway.clients.is_empty() && self.forwarded.lock().is_empty()
+    }
+
     /// Shards led here.
     #[must_use]
     pub fn leading(&self) -> usize {
@@ -397,14 +498,19 @@ impl Node {
     /// The process cannot go on: it stops, and its exit code says that it failed.
     pub fn fail(&self, why: String) {
         tracing::error!(why, "this node stops");
-        self.fatal.lock().get_or_insert(why);
+        self.end(End::Failed(why));
+    }
+
+    /// The node ends; the first reason counts.
+    pub fn end(&self, why: End) {
+        self.end.lock().get_or_insert(why);
         self.stop.notify_one();
     }
 
-    /// Completes when the process cannot go on.
-    pub async fn failed(&self) -> String {
+    /// Completes when the node ends without being told to.
+    pub async fn ended(&self) -> End {
         loop {
-            if let Some(why) = self.fatal.lock().clone() {
+            if let Some(why) = self.end.lock().clone() {
                 return why;
             }
             self.stop.notified().await;

@@ -4,12 +4,16 @@ mod assembly;
 
 use crate::clock;
 use crate::config::Config;
+use crate::datadir::write_whole;
 use crate::error::StartError;
+use crate::founding;
 use crate::mailbox::Wakes;
-use crate::node::Node;
+use crate::node::{End, Node};
 use crate::telemetry;
 use crate::worker::FlushThread;
+use ::cluster::Fitness;
 use ::node::{ConsensusInput, StateInput};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -35,26 +39,55 @@ pub fn run(config: Config) -> Result<(), StartError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let server = Server::start(config)?;
-    let why = server.runtime.block_on(async {
-        let mut term = signal(SignalKind::terminate())?;
-        let mut int = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = term.recv() => Ok(None),
-            _ = int.recv() => Ok(None),
-            why = server.node.failed() => Ok(Some(why)),
+    loop {
+        let server = match assembly::start(config.clone(), true) {
+            Err(StartError::Stopped) => {
+                tracing::info!("{}", StartError::Stopped);
+                return Ok(());
+            }
+            started => started?,
+        };
+        let end = server.runtime.block_on(async {
+            let mut term = signal(SignalKind::terminate())?;
+            let mut int = signal(SignalKind::interrupt())?;
+            tokio::select! {
+                _ = term.recv() => Ok(None),
+                _ = int.recv() => Ok(None),
+                end = server.node.ended() => Ok(Some(end)),
+            }
+        });
+        match end.map_err(StartError::System)? {
+            None => {
+                tracing::info!("draining");
+                server.stop();
+                tracing::info!("stopped");
+                return Ok(());
+            }
+            // Nothing that is in memory may be trusted to be durable: no drain, no flush; the peers take over.
+            Some(End::Failed(why)) => return Err(StartError::Failed(why)),
+            Some(End::EngineDamaged) => {
+                tracing::warn!("draining, to begin again without the damaged engine");
+                server.stop();
+            }
         }
-    });
-    let why = why.map_err(StartError::System)?;
-    match why {
-        None => {
-            tracing::info!("draining");
-            server.stop();
-            tracing::info!("stopped");
-            Ok(())
+    }
+}
+
+/// How often it is looked whether a damaged engine may be set aside.
+const ENGINE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Ends the node for a new beginning when its engine is damaged and enough others are whole.
+async fn watch_engine(node: Arc<Node>, mark: PathBuf) {
+    loop {
+        tokio::time::sleep(ENGINE_INTERVAL).await;
+        let Some(why) = node.engine_damage() else { continue };
+        if !founding::enough_are_whole(&node.config, &node.standing()).await {
+            continue;
         }
-        // Nothing that is in memory may be trusted to be durable: no drain, no flush; the peers take over.
-        Some(why) => Err(StartError::Failed(why)),
+        match write_whole(&mark, why.as_bytes()) {
+            Ok(()) => return node.end(End::EngineDamaged),
+            Err(error) => tracing::error!(%error, "it could not be noted that the engine is damaged"),
+        }
     }
 }
 
@@ -91,7 +124,7 @@ impl Server {
     /// # Errors
     /// When anything of that fails; nothing is left running then.
     pub fn start(config: Config) -> Result<Server, StartError> {
-        assembly::start(config)
+        assembly::start(config, false)
     }
 
     /// Whether this node leads every shard it prefers to, and all shards here have leaders: for tests.
@@ -102,6 +135,9 @@ impl Server {
 
     /// Hands leaderships over, finishes what is under way, writes everything down and ends. Takes at most the
     /// configured time for the drain, and that of a flush.
+    ///
+    /// While leaderships move, clients are served as ever. Then each connection is answered what it asked and refused what
+    /// it asks after that, before it is closed: a request without an answer was not carried out.
     pub fn stop(self) {
         let deadline = Instant::now() + self.node.config.timeouts.drain;
         self.node.begin_drain();
@@ -111,7 +147,8 @@ impl Server {
             wait(deadline, || self.node.leading() == 0);
         }
         self.node.workers.iter().for_each(|w| w.state.send(StateInput::Drain));
-        wait(deadline, || self.node.pending() == 0);
+        self.node.begin_refusing();
+        wait(deadline, || self.node.is_finished());
         self.node.gateway.clients.close_all();
         wait(Instant::now() + CLOSE_LIMIT, || self.node.gateway.clients.is_empty());
         self.node.begin_stop();
@@ -146,11 +183,19 @@ async fn keep_time(node: Arc<Node>) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut heartbeat_at = clock::now();
     let mut usage_at = clock::now();
+    let mut fitness = Fitness::Fit;
     loop {
         tick.tick().await;
         let now = clock::now();
         let mut wakes = Wakes::default();
         node.tick_dispatcher(&mut wakes);
+        if fitness != node.fitness() {
+            fitness = node.fitness();
+            // Peers hear of it at once.
+            heartbeat_at = now;
+            node.liveness(&mut wakes, |liveness, _| liveness.set_fitness(fitness));
+            node.tell_consensus(|| ConsensusInput::Fitness(node.id, fitness));
+        }
         if now >= heartbeat_at {
             heartbeat_at = now + node.config.raft.heartbeat;
             node.liveness(&mut wakes, |liveness, out| liveness.tick(now, out));

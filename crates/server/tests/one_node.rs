@@ -250,3 +250,20 @@ fn many_idle_connections_cost_little() {
     drop(idle);
     eventually("all are gone", || c.say("INFO clients").contains("connected_clients:1\r"));
 }
+
+#[test]
+fn limits_that_config_set_changes_are_enforced() {
+    let cluster = Cluster::start(1, &[]);
+    let mut admin = cluster.client(0);
+    check(&mut admin, &[("SETRANGE large 16000000 x", ":16000001"), ("CONFIG SET proto-max-bulk-len 1mb", "+OK")]);
+    let mut c = cluster.client(0);
+    c.stream.write_all(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1048577\r\n").unwrap();
+    assert_eq!(c.next().map(|r| show(&r)).as_deref(), Some("-ERR Protocol error: invalid bulk length"));
+    assert!(c.next().is_none());
+    let mut words = Vec::new();
+    protocol::resp::encode_request(&["CONFIG", "SET", "client-output-buffer-limit", "normal 1048576 0 0"], &mut words);
+    admin.stream.write_all(&words).unwrap();
+    assert_eq!(admin.next().map(|r| show(&r)).as_deref(), Some("+OK"));
+    assert_eq!(cluster.client(0).say("GET large"), "closed", "as Redis does");
+    assert_eq!(cluster.client(0).say("STRLEN large"), ":16000001");
+}

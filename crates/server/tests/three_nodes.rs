@@ -135,3 +135,95 @@ fn without_a_majority_there_is_a_quick_and_clear_error() {
     cluster.wait_ready();
     assert!(["1", "2"].contains(&c.insist("GET a").as_str()));
 }
+
+#[test]
+fn a_node_that_comes_back_empty_is_rebuilt_and_loses_nothing() {
+    let mut cluster = Cluster::start(3, &[("timeouts.leader_wait", "500ms")]);
+    cluster.stop_node(2);
+    let mut c = cluster.client(0);
+    for i in 0..50 {
+        assert_eq!(c.insist(&format!("SET k{i} v{i}")), "+OK");
+    }
+    // One of the two that have the writes loses its disk, the other one is away: the third and the emptied one could elect
+    // each other, and must not.
+    cluster.stop_node(0);
+    cluster.stop_node(1);
+    std::fs::remove_dir_all(cluster.dir.path().join("n2")).unwrap();
+    // The emptied one waits until another one answers.
+    for i in [2, 1] {
+        cluster.start_node(i).unwrap_or_else(|e| panic!("{e}"));
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(cluster.client(2).say("GET k1").starts_with("-CLUSTERDOWN"));
+    let (code, why) = http(cluster.ports[1].http, "/readyz");
+    assert!(code == 503 && why.contains("holds nothing"), "{why}");
+    cluster.start_node(0).unwrap_or_else(|e| panic!("{e}"));
+    cluster.wait_ready();
+    for node in 0..3 {
+        let mut c = cluster.client(node);
+        (0..50).for_each(|i| assert_eq!(c.insist(&format!("GET k{i}")), format!("v{i}")));
+    }
+}
+
+#[test]
+fn a_damaged_engine_is_set_aside_and_rebuilt() {
+    let mut cluster = Cluster::start(3, &[]);
+    let mut c = cluster.client(0);
+    for i in 0..50 {
+        assert_eq!(c.insist(&format!("SET k{i} v{i}")), "+OK");
+    }
+    // The drain writes the state to the engine; every table ends with where its parts are.
+    cluster.stop_node(1);
+    let data = cluster.dir.path().join("n2");
+    let keyspaces = std::fs::read_dir(data.join("engine/keyspaces")).unwrap();
+    let tables = keyspaces.filter_map(|k| std::fs::read_dir(k.unwrap().path().join("tables")).ok()).flatten();
+    let mut changed = 0;
+    for table in tables {
+        let path = table.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = bytes.len() - 40;
+        bytes[at] ^= 0x10;
+        std::fs::write(&path, bytes).unwrap();
+        changed += 1;
+    }
+    assert!(changed > 0);
+    cluster.start_node(1).unwrap_or_else(|e| panic!("{e}"));
+    // Nobody writes meanwhile.
+    cluster.wait_ready();
+    assert!(data.join("engine.damaged-1").is_dir());
+    cluster.stop_node(2);
+    let mut c = cluster.client(1);
+    (0..50).for_each(|i| assert_eq!(c.insist(&format!("GET k{i}")), format!("v{i}")));
+}
+
+#[test]
+fn a_peer_of_another_version_is_turned_away() {
+    use protocol::peer::{Hello, encode_into};
+    use std::io::{Read as _, Write as _};
+    let cluster = Cluster::start(3, &[]);
+    let closes = |bytes: &[u8]| {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", cluster.ports[0].peer)).unwrap();
+        stream.set_read_timeout(Some(harness::PATIENCE)).unwrap();
+        stream.write_all(bytes).unwrap();
+        let mut said = Vec::new();
+        // Its own introduction, then the end, in whichever way the kernel tells of it.
+        match stream.read_to_end(&mut said) {
+            Ok(_) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    };
+    let hello = Hello::new("test".to_owned(), stdx::NodeId(2), 7);
+    let mut newer = Vec::new();
+    Hello { min_version: 9, max_version: 9, ..hello.clone() }.encode_into(&mut newer).unwrap();
+    assert!(closes(&newer), "it speaks no version that this one does");
+    let mut frame = Vec::new();
+    hello.encode_into(&mut frame).unwrap();
+    let at = frame.len();
+    encode_into(&mut frame, &::cluster::PeerMessage::MapWanted).unwrap();
+    // The third byte of a frame is its version.
+    frame[at + 2] = 9;
+    assert!(closes(&frame), "it introduced itself well and then sent a frame of another version");
+    for i in 0..3 {
+        assert!(cluster.client(i).insist("INCR n").starts_with(':'));
+    }
+}

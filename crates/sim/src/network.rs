@@ -1,103 +1,173 @@
 //! The network between nodes: every message is a question to the dice.
 
-use crate::plan::Plan;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::fault::{Counts, Kind};
+use crate::plan::{Plan, Rates};
+use bytes::BytesMut;
+use cluster::PeerMessage;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use stdx::{Mono, NodeId, Rng};
 
-/// Counts of what the network did.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NetworkCounts {
-    /// Delivered.
-    pub delivered: u64,
-    /// Lost by chance.
-    pub lost: u64,
-    /// Lost to a cut.
-    pub cut: u64,
-    /// Delivered twice.
-    pub duplicated: u64,
+/// A message takes at least so long.
+const DELAY_MIN_NS: u64 = 50_000;
+/// What was lost of a stream is sent again after so long.
+const RETRANSMIT: Duration = Duration::from_millis(200);
+/// Most messages take up to so much longer.
+const DELAY_USUAL_NS: u64 = 300_000;
+
+/// One direction between two nodes.
+#[derive(Default)]
+struct Link {
+    /// Faults that cut it at the moment.
+    cuts: u32,
+    /// What is added to each delay.
+    slow: Duration,
+    /// Part of the stream was lost to a cut: nothing more of it arrives before the connection is made anew.
+    torn: bool,
+    last_arrival: Mono,
+    /// Rises with each reset: what was under way before is lost.
+    generation: u64,
 }
 
-/// Cuts and delays.
+/// Where a message arrives.
+pub struct Arrival {
+    /// When.
+    pub at: Mono,
+    /// On which connection.
+    pub generation: u64,
+    /// What arrives.
+    pub message: PeerMessage,
+}
+
+/// Cuts, delays and chance.
 pub struct Network {
-    cuts: BTreeSet<(NodeId, NodeId)>,
-    lose_one_in: u64,
-    duplicate_one_in: u64,
-    reorder: bool,
-    delay_max: Duration,
-    last_arrival: BTreeMap<(NodeId, NodeId), Mono>,
+    links: BTreeMap<(NodeId, NodeId), Link>,
+    rates: Rates,
+    frame_bytes_max: usize,
+    rng: Rng,
     /// What happened so far.
-    pub counts: NetworkCounts,
+    pub counts: Counts,
 }
 
 impl Network {
     /// A network as the plan wants it.
-    pub fn new(plan: &Plan) -> Network {
+    pub fn new(plan: &Plan, rng: Rng) -> Network {
         Network {
-            cuts: BTreeSet::new(),
-            lose_one_in: plan.lose_one_in,
-            duplicate_one_in: plan.duplicate_one_in,
-            reorder: plan.reorder,
-            delay_max: plan.delay_max,
-            last_arrival: BTreeMap::new(),
-            counts: NetworkCounts::default(),
+            links: BTreeMap::new(),
+            rates: plan.rates,
+            frame_bytes_max: plan.shape.frame_bytes_max,
+            rng,
+            counts: Counts::default(),
         }
     }
 
-    /// When a message sent now arrives: nowhere, once or twice. Links are TCP, so requests come at most `once`; what is
-    /// idempotent by design is doubled all the same.
-    pub fn send(&mut self, from: NodeId, to: NodeId, once: bool, now: Mono, rng: &mut Rng) -> Vec<Mono> {
-        if self.cuts.contains(&(from, to)) {
-            self.counts.cut += 1;
+    /// When a message sent now arrives: nowhere, once or twice. Links are TCP: what is not idempotent comes at most once, in
+    /// order, without gaps; chance only delays it, and a cut loses it with all that follows on the connection.
+    pub fn send(&mut self, from: NodeId, to: NodeId, message: PeerMessage, now: Mono) -> Vec<Arrival> {
+        let link = self.links.entry((from, to)).or_default();
+        let stream = matches!(
+            message,
+            PeerMessage::Forward { .. } | PeerMessage::ForwardReply { .. } | PeerMessage::SessionClosed { .. }
+        );
+        if link.cuts > 0 || (stream && link.torn) {
+            link.torn = true;
+            self.counts.hit(Kind::CutOff);
             return Vec::new();
         }
-        if rng.one_in(self.lose_one_in) {
-            self.counts.lost += 1;
+        let lost = self.rng.one_in(self.rates.lose_one_in);
+        self.counts.add(Kind::Loss, u64::from(lost));
+        if lost && !stream {
             return Vec::new();
         }
-        let copies = if !once && rng.one_in(self.duplicate_one_in) { 2 } else { 1 };
-        self.counts.duplicated += copies - 1;
-        self.counts.delivered += copies;
-        let mut arrivals = Vec::new();
-        for _ in 0..copies {
-            // Mostly fast, sometimes as slow as it gets.
-            let limit = if rng.one_in(10) { self.delay_max } else { Duration::from_micros(300) };
-            let mut at = now + Duration::from_nanos(50_000 + rng.below(limit.as_nanos() as u64));
-            if !self.reorder {
-                let last = self.last_arrival.entry((from, to)).or_default();
-                at = at.max(*last + Duration::from_nanos(1));
-                *last = at;
+        let Some(message) = through_the_wire(message, self.frame_bytes_max, !stream) else {
+            self.counts.hit(Kind::SizeLimit);
+            return Vec::new();
+        };
+        let twice = !stream && self.rng.one_in(self.rates.duplicate_one_in);
+        self.counts.add(Kind::Duplication, u64::from(twice));
+        let mut arrivals = Vec::with_capacity(1);
+        for _ in 0..1 + usize::from(twice) {
+            let late = self.rng.one_in(self.rates.delay_one_in);
+            self.counts.add(Kind::Delay, u64::from(late));
+            let limit = if late { self.rates.delay_max.as_nanos() as u64 } else { DELAY_USUAL_NS };
+            let delay = Duration::from_nanos(DELAY_MIN_NS + self.rng.below(limit));
+            let again = if lost { RETRANSMIT } else { Duration::ZERO };
+            let mut at = now + delay + link.slow + again;
+            if at <= link.last_arrival {
+                if self.rates.reorder && !stream {
+                    self.counts.hit(Kind::Reordering);
+                } else {
+                    at = link.last_arrival + Duration::from_nanos(1);
+                }
             }
-            arrivals.push(at);
+            link.last_arrival = link.last_arrival.max(at);
+            arrivals.push(Arrival { at, generation: link.generation, message: message.clone() });
         }
         arrivals
     }
 
-    /// Cuts one direction.
-    pub fn cut(&mut self, from: NodeId, to: NodeId) {
-        self.cuts.insert((from, to));
+    /// Whether what was sent on this connection still arrives.
+    pub fn stands(&self, from: NodeId, to: NodeId, generation: u64) -> bool {
+        self.links.get(&(from, to)).is_none_or(|l| l.generation == generation)
     }
 
-    /// Whether messages can pass.
-    pub fn passes(&self, from: NodeId, to: NodeId) -> bool {
-        !self.cuts.contains(&(from, to))
+    /// Cuts one direction, or ends one cut of it.
+    pub fn cut(&mut self, from: NodeId, to: NodeId, cut: bool) {
+        let link = self.links.entry((from, to)).or_default();
+        link.cuts = if cut { link.cuts + 1 } else { link.cuts.saturating_sub(1) };
     }
 
-    /// Whether any link is cut.
-    pub fn has_cuts(&self) -> bool {
-        !self.cuts.is_empty()
+    /// Slows one direction down.
+    pub fn slow(&mut self, from: NodeId, to: NodeId, by: Duration) {
+        self.links.entry((from, to)).or_default().slow = by;
     }
 
-    /// Removes all cuts.
-    pub fn join_all(&mut self) {
-        self.cuts.clear();
+    /// Loses everything under way between two nodes.
+    pub fn reset(&mut self, a: NodeId, b: NodeId) {
+        for ends in [(a, b), (b, a)] {
+            let link = self.links.entry(ends).or_default();
+            link.generation += 1;
+            link.torn = false;
+        }
     }
 
-    /// No more loss, duplication or long delays.
+    /// Whether messages can pass in both directions.
+    pub fn passes(&self, a: NodeId, b: NodeId) -> bool {
+        [(a, b), (b, a)].iter().all(|ends| self.links.get(ends).is_none_or(|l| l.cuts == 0))
+    }
+
+    /// Whether the connection lost a part of its stream.
+    pub fn is_torn(&self, a: NodeId, b: NodeId) -> bool {
+        [(a, b), (b, a)].iter().any(|ends| self.links.get(ends).is_some_and(|l| l.torn))
+    }
+
+    /// No more loss, duplication, long delays or cuts.
     pub fn heal(&mut self) {
-        self.join_all();
-        self.lose_one_in = 0;
-        self.duplicate_one_in = 0;
-        self.delay_max = Duration::from_millis(1);
+        for link in self.links.values_mut() {
+            (link.cuts, link.slow) = (0, Duration::ZERO);
+        }
+        self.rates.lose_one_in = 0;
+        self.rates.duplicate_one_in = 0;
+        self.rates.delay_one_in = 0;
+        if self.frame_bytes_max > 0 {
+            self.frame_bytes_max = usize::MAX;
+        }
+    }
+}
+
+/// With a limit, messages travel as the bytes of their frames; what is larger is refused if it may be.
+fn through_the_wire(message: PeerMessage, bytes_max: usize, may_refuse: bool) -> Option<PeerMessage> {
+    if bytes_max == 0 {
+        return Some(message);
+    }
+    let mut bytes = Vec::new();
+    protocol::peer::encode_into(&mut bytes, &message).ok()?;
+    if may_refuse && bytes.len() > bytes_max {
+        return None;
+    }
+    let mut bytes = BytesMut::from(bytes.as_slice());
+    match protocol::peer::decode(&mut bytes) {
+        Ok(Some(decoded)) => Some(decoded),
+        other => panic!("a frame of {message:?} was read as {other:?}"),
     }
 }

@@ -45,7 +45,7 @@ fn main() -> Result<(), EngineError> {
     let key = |i: usize| Bytes::from(format!("key:{i:012}"));
     let sets = commands(|i| vec!["SET".into(), key(i), value.clone()]);
     let gets = commands(|i| vec!["GET".into(), key(i)]);
-    let env = Env { db: 0, now_ms: 1_700_000_000_000, layout: Layout::Colocated, resp3: false };
+    let env = Env { db: 0, now_ms: 1_700_000_000_000, proven_ms: 0, layout: Layout::Colocated, resp3: false };
     let (mut base, mut overlay, mut watches) = (Base::default(), Overlay::new(), Watches::new());
     let (directory, mut rng) = (Directory::new(), Rng::new(1));
     let mut pending = std::collections::VecDeque::new();
@@ -86,7 +86,7 @@ fn main() -> Result<(), EngineError> {
     let mut found = 0;
     for _ in 0..OPERATIONS {
         let i = rng.below(KEYS as u64) as usize;
-        found += usize::from(evaluate_read(&gets[i], &base, &directory, env, &mut rng)? != command::Reply::Null);
+        found += usize::from(evaluate_read(&gets[i], &base, &directory, env, &mut rng)? != Some(command::Reply::Null));
     }
     println!("GET {:>5} ns with a hash map as base ({found} found)", per_op(start.elapsed()));
 

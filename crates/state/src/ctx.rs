@@ -7,16 +7,25 @@ use crate::records::{self, Flags, Head, KeyBuf, Name, Record, Type};
 use crate::reply::{Outcome, Stop, WRONG_TYPE, fail};
 use crate::txn::{Txn, decode_number};
 use bytes::Bytes;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use stdx::Rng;
 use storage::{EngineError, View};
+
+/// Effects of one command or one EXEC, in bytes: one log entry holds all of them.
+pub(crate) const EFFECTS_LIMIT_BYTES: usize = command::MAX_VALUE_BYTES;
+
+/// What the change of a sub-record costs in an entry besides its name and value, in bytes: its key's prefix and lengths.
+pub(crate) const EFFECT_BYTES: u64 = 40;
 
 /// One command's world.
 pub(crate) struct Ctx<'a> {
     pub(crate) env: Env,
     pub(crate) rng: &'a mut Rng,
     pub(crate) access: Access<'a>,
+    /// Whether a key was found expired at a time that the log does not prove yet.
+    pub(crate) unproven: Cell<bool>,
 }
 
 pub(crate) enum Access<'a> {
@@ -44,6 +53,18 @@ impl<'a> Ctx<'a> {
         match &self.access {
             Access::Read { view, .. } => view.scan(start, end, visit),
             Access::Write(txn) => txn.scan(start, end, visit),
+        }
+    }
+
+    pub(crate) fn scan_reverse(
+        &self,
+        start: &[u8],
+        end: &[u8],
+        visit: &mut dyn FnMut(&[u8], &Bytes) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
+        match &self.access {
+            Access::Read { view, .. } => view.scan_reverse(start, end, visit),
+            Access::Write(txn) => txn.scan_reverse(start, end, visit),
         }
     }
 
@@ -83,11 +104,20 @@ impl Ctx<'_> {
         Ok(Name::new(db, self.keyspace(db)?, user))
     }
 
+    /// Whether a key has expired, for a reply that says so.
+    pub(crate) fn is_gone(&self, record: &Record) -> bool {
+        let gone = record.expired(self.env.now_ms);
+        if gone && !record.expired(self.env.proven_ms) {
+            self.unproven.set(true);
+        }
+        gone
+    }
+
     /// The record of a key as a reader sees it: expired keys are hidden.
     pub(crate) fn read(&self, name: &Name) -> Outcome<Option<Record>> {
         let Some(value) = self.get(name.record())? else { return Ok(None) };
         let record = Record::decode(&value)?;
-        Ok((!record.expired(self.env.now_ms)).then_some(record))
+        Ok((!self.is_gone(&record)).then_some(record))
     }
 
     /// The record of a key for a command that may write it: the remains of an expired key are removed first.

@@ -1,9 +1,9 @@
 //! From a command to the function that evaluates it.
 
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, EFFECTS_LIMIT_BYTES};
 use crate::parse::{REPLY_ELEMENT_BYTES, ReplyMeter};
 use crate::reply::{Outcome, REPLY_TOO_LARGE, Stop, fail_with};
-use crate::{hashes, keys, strings};
+use crate::{hashes, keys, lists, sets, strings, zsets};
 use command::{COMMAND_COUNT, Command, Reply, specs};
 use std::sync::LazyLock;
 
@@ -31,7 +31,7 @@ pub(crate) const fn writes(name: &'static str, run: Run) -> Row {
     Row { name, writes: true, run }
 }
 
-static ROWS: [&[Row]; 3] = [keys::ROWS, strings::ROWS, hashes::ROWS];
+static ROWS: [&[Row]; 6] = [keys::ROWS, strings::ROWS, hashes::ROWS, lists::ROWS, sets::ROWS, zsets::ROWS];
 
 /// Rows by the number of their command: a dispatch is one array access.
 static BY_ID: LazyLock<[Option<Row>; COMMAND_COUNT]> = LazyLock::new(|| {
@@ -55,18 +55,17 @@ pub(crate) fn run(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
     }
 }
 
-/// Effects of one EXEC, in bytes: one log entry holds all of them. Commands behind it are not run.
-const EFFECTS_LIMIT_BYTES: usize = command::MAX_VALUE_BYTES;
-const EFFECTS_TOO_LARGE: &str = "ERR the effects of the transaction exceed 64 MiB; this command was not run";
+const TRANSACTION_TOO_LARGE: &str = "ERR the effects of the transaction exceed 64 MiB; this command was not run";
 
-/// Evaluates the commands of one EXEC and gives their replies in order. All replies together have the limit of one:
+/// Evaluates the commands of one EXEC and gives their replies in order. Commands behind [`EFFECTS_LIMIT_BYTES`] are not
+/// run. All replies together have the limit of one:
 /// what does not fit is replaced by an error, though its command took effect.
 pub(crate) fn run_all(ctx: &mut Ctx<'_>, commands: &[Command]) -> Outcome {
     let mut meter = ReplyMeter::default();
     let mut replies = Vec::with_capacity(commands.len());
     for cmd in commands {
         if ctx.effects_bytes() > EFFECTS_LIMIT_BYTES {
-            replies.push(Reply::error(EFFECTS_TOO_LARGE));
+            replies.push(Reply::error(TRANSACTION_TOO_LARGE));
             continue;
         }
         let reply = match run(ctx, cmd) {
@@ -83,7 +82,7 @@ pub(crate) fn run_all(ctx: &mut Ctx<'_>, commands: &[Command]) -> Outcome {
 fn weight(reply: &Reply) -> usize {
     match reply {
         Reply::Bulk(b) => b.len(),
-        Reply::Array(items) => items.iter().map(|r| weight(r) + REPLY_ELEMENT_BYTES).sum(),
+        Reply::Array(items) | Reply::Set(items) => items.iter().map(|r| weight(r) + REPLY_ELEMENT_BYTES).sum(),
         Reply::Map(pairs) => pairs.iter().map(|(k, v)| weight(k) + weight(v) + 2 * REPLY_ELEMENT_BYTES).sum(),
         _ => 0,
     }

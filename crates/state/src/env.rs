@@ -14,8 +14,11 @@ pub enum Layout {
 pub struct Env {
     /// The connection's database, below `DATABASES`.
     pub db: u16,
-    /// Wall-clock milliseconds since the epoch; never goes back within a shard.
+    /// Wall-clock milliseconds since the epoch; never goes back here.
     pub now_ms: u64,
+    /// The newest time stamped into the log and applied: no later leader's time lies before it. That a key has expired
+    /// at a later time than this is known here only, until an entry carries it.
+    pub proven_ms: u64,
     /// The namespace's layout.
     pub layout: Layout,
     /// Whether the connection speaks RESP3: a few replies nest differently.

@@ -34,9 +34,14 @@ mod txn;
 mod dispatch;
 mod hashes;
 mod keys;
+mod lists;
+mod members;
+mod sets;
 mod strings;
+mod zsets;
 
 mod decimal;
+mod packed;
 mod parse;
 mod reply;
 
@@ -46,6 +51,5 @@ pub use overlay::{Merged, Overlay};
 pub use parse::REPLY_LIMIT_BYTES;
 pub use proposal::{Evaluated, Leading, ProposalBuilder, Transaction};
 pub use read::{evaluate_read, serves};
-pub use records::slot;
 pub use sweep::{Collected, Expired};
 pub use watches::{Outcome as WatchOutcome, TooManyWatched, Watches};

@@ -36,6 +36,9 @@ pub struct Evaluated {
     /// The newest proposal whose effects the reply depends on. A reply without effects of its own may leave once that
     /// proposal is applied; `None`: at once, if the leader's lease is valid.
     pub observed: Option<u64>,
+    /// Whether the reply rests on a key's having expired at a time that no applied entry proves: it may leave only with
+    /// an entry stamped no earlier. See `ProposalBuilder::prove_time`.
+    pub unproven: bool,
 }
 
 /// The commands of one EXEC.
@@ -61,10 +64,15 @@ impl ProposalBuilder {
         ProposalBuilder { draft: Draft::new(sequence) }
     }
 
-    /// Whether nothing was changed: there is nothing to propose.
+    /// Whether there is nothing to propose: nothing was changed, and no time is to be proven.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.draft.is_empty()
+    }
+
+    /// Makes the entry worth proposing for its stamp alone: once it is applied, no leader's time is before that.
+    pub fn prove_time(&mut self) {
+        self.draft.proves_time = true;
     }
 
     /// About how many bytes the batch will take in the log; `finish` adds a few dozen per counted keyspace or slot.
@@ -145,7 +153,7 @@ impl ProposalBuilder {
             draft: &mut self.draft,
             observed: Cell::new(None),
         };
-        let mut ctx = Ctx { env, rng: on.rng, access: Access::Write(txn) };
+        let mut ctx = Ctx { env, rng: on.rng, access: Access::Write(txn), unproven: Cell::new(false) };
         let reply = match work(&mut ctx) {
             Ok(reply) | Err(Stop::Reply(reply)) => reply,
             Err(Stop::Engine(e)) => return Err(e),
@@ -154,6 +162,7 @@ impl ProposalBuilder {
             Access::Write(txn) => txn.observed.get(),
             Access::Read { .. } => None,
         };
-        Ok(Evaluated { reply, effects: self.draft.writes > before, observed })
+        let unproven = ctx.unproven.get();
+        Ok(Evaluated { reply, effects: self.draft.writes > before, observed, unproven })
     }
 }

@@ -6,11 +6,15 @@ use crate::dispatch;
 use crate::env::Env;
 use crate::reply::Stop;
 use command::{Command, Reply};
+use std::cell::Cell;
 use stdx::Rng;
 use storage::{EngineError, View};
 
 /// Answers a command that writes nothing, from `view` alone. `directory` is the replica's, at the same applied index.
 /// The caller has made sure that the view is recent enough for the level of consistency asked for.
+///
+/// `None` when the reply rests on a key's having expired at a time that the log does not prove yet: the next leader's
+/// clock may be behind, and the key would come back. Then the command belongs to the leader's `ProposalBuilder`.
 ///
 /// # Errors
 /// When the engine cannot read; the replica is then to be fenced.
@@ -20,10 +24,10 @@ pub fn evaluate_read(
     directory: &Directory,
     env: Env,
     rng: &mut Rng,
-) -> Result<Reply, EngineError> {
-    let mut ctx = Ctx { env, rng, access: Access::Read { view, directory } };
+) -> Result<Option<Reply>, EngineError> {
+    let mut ctx = Ctx { env, rng, access: Access::Read { view, directory }, unproven: Cell::new(false) };
     match dispatch::run(&mut ctx, cmd) {
-        Ok(reply) | Err(Stop::Reply(reply)) => Ok(reply),
+        Ok(reply) | Err(Stop::Reply(reply)) => Ok((!ctx.unproven.get()).then_some(reply)),
         Err(Stop::Engine(e)) => Err(e),
     }
 }

@@ -55,9 +55,12 @@ pub(crate) const NOT_FLOAT: &str = "ERR value is not a valid float";
 pub(crate) const NO_SUCH_KEY: &str = "ERR no such key";
 pub(crate) const SAME_OBJECT: &str = "ERR source and destination objects are the same";
 pub(crate) const BAD_DB: &str = "ERR DB index is out of range";
+pub(crate) const NOT_IN_LONG: &str =
+    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
 pub(crate) const OUT_OF_RANGE: &str = "ERR value is out of range";
 pub(crate) const INCREMENT_OVERFLOW: &str = "ERR increment or decrement would overflow";
 pub(crate) const INCREMENT_NOT_FINITE: &str = "ERR increment would produce NaN or Infinity";
 pub(crate) const STRING_TOO_LONG: &str = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
-pub(crate) const REPLY_TOO_LARGE: &str =
-    "ERR the reply would exceed Polder's limit of 256 MiB; read it in parts with SCAN or HSCAN";
+pub(crate) const EFFECTS_TOO_LARGE: &str =
+    "ERR the effects of this command would exceed Polder's limit of 64 MiB; change less at once";
+pub(crate) const REPLY_TOO_LARGE: &str = "ERR the reply would exceed Polder's limit of 256 MiB; read it in parts";

@@ -23,6 +23,8 @@ pub(crate) struct Draft {
     counts: BTreeSet<(u32, Option<u16>)>,
     version: bool,
     keyspace: bool,
+    /// The entry is wanted for its stamp, also without changes.
+    pub(crate) proves_time: bool,
 }
 
 /// Bytes that a change costs in an entry besides its key and value.
@@ -34,7 +36,7 @@ impl Draft {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.batch.is_empty()
+        self.batch.is_empty() && !self.proves_time
     }
 
     pub(crate) fn size(&self) -> usize {
@@ -94,6 +96,17 @@ impl Txn<'_> {
     ) -> Result<(), EngineError> {
         self.observed.set(self.observed.get().max(self.overlay.newest()));
         Merged::new(self.base, self.overlay).scan(start, end, visit)
+    }
+
+    /// As `scan`, in descending order.
+    pub(crate) fn scan_reverse(
+        &self,
+        start: &[u8],
+        end: &[u8],
+        visit: &mut dyn FnMut(&[u8], &Bytes) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
+        self.observed.set(self.observed.get().max(self.overlay.newest()));
+        Merged::new(self.base, self.overlay).scan_reverse(start, end, visit)
     }
 
     pub(crate) fn put(&mut self, key: Bytes, value: Bytes) {

@@ -68,6 +68,12 @@ impl Watches {
         self.sessions.values_mut().for_each(|s| s.dirty = true);
     }
 
+    /// `session` adds to what it watches already. When that is not known here, another leader knew it: some of it may have
+    /// changed since.
+    pub fn resume(&mut self, session: SessionId) {
+        self.sessions.entry(session).or_insert_with(|| Session { dirty: true, ..Session::default() });
+    }
+
     /// Forgets what `session` watches: UNWATCH, DISCARD, or the connection closed.
     pub fn unwatch(&mut self, session: SessionId) {
         let Some(gone) = self.sessions.remove(&session) else { return };
@@ -180,6 +186,17 @@ mod tests {
         w.touch(0, b"k");
         assert_eq!(w.take(A, 5), Outcome::Dirty);
         assert_eq!(w.total, 0);
+    }
+
+    #[test]
+    fn a_session_that_another_leader_knew_is_dirty() {
+        let mut w = Watches::new();
+        w.resume(A);
+        w.add(A, 0, &K, None, 5).unwrap();
+        assert_eq!(w.take(A, 5), Outcome::Dirty);
+        let mut w = watching(None, 5);
+        w.resume(A);
+        assert_eq!(w.take(A, 5), Outcome::Clean, "it was known here");
     }
 
     #[test]

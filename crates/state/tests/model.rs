@@ -142,13 +142,157 @@ fn run() -> impl Strategy<Value = Words> {
         1 => words!("HLEN", key()),
         2 => words!("HGETALL", key()),
     ];
-    prop_oneof![10 => strings, 10 => keys, 10 => hashes, 1 => words!("FLUSHDB"), 1 => words!("FLUSHALL")]
+    prop_oneof![8 => strings, 10 => keys, 8 => hashes, 16 => lists(), 10 => sets(), 16 => sorted_sets(), 1 => words!("FLUSHDB"), 1 => words!("FLUSHALL")]
+}
+
+/// Mostly a key of its own type, so that most commands find what they are for.
+fn key_of(kind: &'static str) -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![1 => key(), 8 => (0..2u8).prop_map(move |n| word(format!("{kind}{n}")))]
+}
+
+fn lists() -> impl Strategy<Value = Words> {
+    let list = || key_of("list");
+    let end = || select(vec!["LEFT", "RIGHT"]).prop_map(word);
+    let count = || (0..5u8).prop_map(word);
+    let near = || (-12..12i64).prop_map(word);
+    let element = || prop_oneof![3 => (0..4u8).prop_map(word), 1 => value()];
+    let options = select(vec!["", "", "RANK 2", "RANK -1 COUNT 0", "COUNT 2", "COUNT 0 MAXLEN 5", "RANK -2 MAXLEN 4"]);
+    let options = options.prop_map(|o| o.split_whitespace().map(word).collect::<Words>());
+    let place = select(vec!["BEFORE", "AFTER"]).prop_map(word);
+    prop_oneof![
+        4 => words!("RPUSH", list(), some(element())),
+        4 => words!("LPUSH", list(), some(element())),
+        1 => words!("LPUSHX", list(), element()),
+        1 => words!("RPUSHX", list(), element()),
+        2 => words!("LPOP", list()),
+        1 => words!("LPOP", list(), count()),
+        2 => words!("RPOP", list()),
+        1 => words!("RPOP", list(), count()),
+        1 => words!("LLEN", list()),
+        2 => words!("LINDEX", list(), near()),
+        3 => words!("LRANGE", list(), near(), near()),
+        1 => words!("LTRIM", list(), near(), near()),
+        2 => words!("LSET", list(), near(), element()),
+        3 => words!("LINSERT", list(), place, element(), element()),
+        3 => words!("LREM", list(), near(), element()),
+        2 => words!("LPOS", list(), element(), options),
+        2 => words!("LMOVE", list(), list(), end(), end()),
+        1 => words!("RPOPLPUSH", list(), list()),
+        1 => words!("LMPOP", Just(word(2)), list(), list(), end(), Just(word("COUNT")), (1..4u8).prop_map(word)),
+    ]
+}
+
+fn sets() -> impl Strategy<Value = Words> {
+    let set = || key_of("set");
+    let member = || prop_oneof![4 => (0..6u8).prop_map(word), 1 => value()];
+    let limit = select(vec!["", "LIMIT 0", "LIMIT 2"]).prop_map(|o| o.split_whitespace().map(word).collect::<Words>());
+    prop_oneof![
+        6 => words!("SADD", set(), some(member())),
+        3 => words!("SREM", set(), some(member())),
+        2 => words!("SMOVE", set(), set(), member()),
+        1 => words!("SCARD", set()),
+        1 => words!("SISMEMBER", set(), member()),
+        1 => words!("SMISMEMBER", set(), some(member())),
+        2 => words!("SMEMBERS", set()),
+        3 => words!("SPOP", set(), (0..4u8).prop_map(word)),
+        2 => words!("SINTER", some(set())),
+        2 => words!("SUNION", some(set())),
+        2 => words!("SDIFF", some(set())),
+        1 => words!("SINTERSTORE", set(), some(set())),
+        1 => words!("SUNIONSTORE", set(), some(set())),
+        1 => words!("SDIFFSTORE", set(), some(set())),
+        1 => words!("SINTERCARD", Just(word(2)), set(), set(), limit),
+    ]
+}
+
+fn sorted_sets() -> impl Strategy<Value = Words> {
+    let set = || key_of("zset");
+    let operand = || prop_oneof![2 => set().boxed(), 1 => key_of("set").boxed()];
+    let member = || prop_oneof![6 => (0..8u8).prop_map(|n| word(format!("m{n}"))), 1 => (300..500usize).prop_map(|n| vec![b'm'; n])];
+    let score = || prop_oneof![6 => (-4..5i8).prop_map(word), 1 => Just(word("inf")), 1 => Just(word("-inf")), 1 => Just(word("0.25"))];
+    let bound = || (score(), any::<bool>()).prop_map(|(s, open)| if open { [b"(".to_vec(), s].concat() } else { s });
+    let near = || (-6..7i64).prop_map(word);
+    let many = |options: &[&'static str]| {
+        select(options.to_vec()).prop_map(|o| o.split_whitespace().map(word).collect::<Words>())
+    };
+    let pairs = prop::collection::vec((score(), member()), 1..4);
+    let pairs = pairs.prop_map(|p| p.into_iter().flat_map(|(s, m)| [s, m]).collect::<Words>());
+    let scores = || many(&["", "WITHSCORES"]);
+    prop_oneof![
+        8 => words!("ZADD", set(), many(&["", "", "", "NX", "XX", "GT", "LT", "CH", "XX CH", "GT CH"]), pairs),
+        1 => words!("ZADD", set(), many(&["INCR", "NX INCR", "XX INCR", "GT INCR"]), score(), member()),
+        2 => words!("ZINCRBY", set(), score(), member()),
+        3 => words!("ZREM", set(), some(member())),
+        1 => words!("ZCARD", set()),
+        1 => words!("ZSCORE", set(), member()),
+        1 => words!("ZMSCORE", set(), some(member())),
+        2 => words!("ZRANK", set(), member()),
+        1 => words!("ZREVRANK", set(), member()),
+        2 => words!("ZCOUNT", set(), bound(), bound()),
+        3 => words!("ZRANGE", set(), near(), near(), many(&["", "REV", "WITHSCORES", "REV WITHSCORES"])),
+        3 => words!("ZRANGE", set(), bound(), bound(), Just(word("BYSCORE")),
+            many(&["", "REV", "WITHSCORES", "LIMIT 1 2", "REV LIMIT 2 2", "LIMIT 0 -1 WITHSCORES", "LIMIT -1 3"])),
+        1 => words!("ZRANGESTORE", set(), set(), bound(), bound(), Just(word("BYSCORE"))),
+        1 => words!("ZREMRANGEBYRANK", set(), near(), near()),
+        1 => words!("ZREMRANGEBYSCORE", set(), bound(), bound()),
+        2 => words!("ZPOPMIN", set(), many(&["", "0", "2", "9"])),
+        2 => words!("ZPOPMAX", set(), many(&["", "1", "3"])),
+        2 => words!("ZUNION", Just(word(2)), operand(), operand(), many(&["", "AGGREGATE MIN", "AGGREGATE MAX"]), scores()),
+        2 => words!("ZINTER", Just(word(2)), operand(), operand(), many(&["", "AGGREGATE MAX", "AGGREGATE MIN"]), scores()),
+        1 => words!("ZDIFF", Just(word(2)), operand(), operand(), scores()),
+        1 => words!("ZUNIONSTORE", set(), Just(word(2)), operand(), operand(), many(&["AGGREGATE MIN", "WEIGHTS 1 1 AGGREGATE MAX"])),
+        1 => words!("ZINTERSTORE", set(), Just(word(2)), operand(), operand(), many(&["AGGREGATE MIN", "AGGREGATE MAX"])),
+        1 => words!("ZDIFFSTORE", set(), Just(word(2)), operand(), operand()),
+        1 => words!("ZINTERCARD", Just(word(2)), operand(), operand()),
+    ]
+}
+
+/// More members than a block holds, in and out in every order: ranks stay those of a sorted vector.
+#[test]
+fn ranks_of_a_large_sorted_set_are_exact() {
+    let mut shard = Shard::new(Layout::Colocated, Pace { group: 7, lag: 2 }, 5);
+    let mut rng = stdx::Rng::new(11);
+    let mut sorted: Vec<(i64, String)> = Vec::new();
+    let run = |shard: &mut Shard, line: String| shard.run(&command(&line.split(' ').collect::<Vec<_>>()).unwrap());
+    for round in 0..6000u64 {
+        // Grows from both ends and the middle, then shrinks.
+        if round < 4000 || rng.one_in(4) {
+            let score = rng.below(2000) as i64 - 1000 + if rng.one_in(3) { round as i64 } else { 0 };
+            sorted.push((score, format!("m{round}")));
+            assert_eq!(run(&mut shard, format!("ZADD big {score} m{round}")), Reply::Integer(1));
+        } else {
+            let (_, member) = sorted.swap_remove(rng.below(sorted.len() as u64) as usize);
+            assert_eq!(run(&mut shard, format!("ZREM big {member}")), Reply::Integer(1));
+        }
+        if round % 97 == 0 {
+            sorted.sort();
+            let at = rng.below(sorted.len() as u64) as usize;
+            let (score, member) = sorted[at].clone();
+            assert_eq!(run(&mut shard, format!("ZRANK big {member}")), Reply::Integer(at as i64));
+            assert_eq!(
+                run(&mut shard, format!("ZRANGE big {at} {at}")),
+                Reply::Array(vec![Reply::bulk(member.as_bytes())])
+            );
+            let below = sorted.iter().filter(|(s, _)| *s < score).count();
+            assert_eq!(run(&mut shard, format!("ZCOUNT big -inf ({score}")), Reply::Integer(below as i64));
+            let from_end =
+                sorted.iter().rev().filter(|(s, _)| *s <= score).nth(2).map(|(_, m)| Reply::bulk(m.as_bytes()));
+            let found = run(&mut shard, format!("ZREVRANGEBYSCORE big {score} -inf LIMIT 2 1"));
+            assert_eq!(found, Reply::Array(from_end.into_iter().collect()));
+        }
+    }
+    shard.settle();
+    integrity::check(&shard.base, Layout::Colocated);
+    let all = sorted.len() as i64;
+    assert_eq!(run(&mut shard, format!("ZREMRANGEBYRANK big 1 {}", all - 2)), Reply::Integer(all - 2));
+    shard.settle();
+    integrity::check(&shard.base, Layout::Colocated);
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         60 => run().prop_map(Step::Run),
-        6 => prop::collection::vec(run(), 0..5).prop_map(Step::Exec),
+        6 => prop::collection::vec(run().prop_filter("by chance", |w| w[0] != b"SPOP"), 0..5).prop_map(Step::Exec),
         4 => (1..4usize).prop_map(Step::Walk),
         8 => (1..8u64).prop_map(Step::Advance),
         3 => Just(Step::Settle),
@@ -179,6 +323,7 @@ proptest! {
 
 fn play(shard: &mut Shard, model: &mut Model, step: &Step) {
     match step {
+        Step::Run(words) if words[0] == b"SPOP" => pop(shard, model, words),
         Step::Run(words) => {
             let expected = model.run(words);
             let answer = sorted(shard.run(&command(words).unwrap()));
@@ -208,13 +353,44 @@ fn play(shard: &mut Shard, model: &mut Model, step: &Step) {
     }
 }
 
+/// Chance decides what SPOP takes: whatever it was, it was there, each once, and is gone.
+fn pop(shard: &mut Shard, model: &mut Model, words: &Words) {
+    let [_, key, count] = words.as_slice() else { panic!("SPOP has a key and a count") };
+    let held = model.run(&[word("SCARD"), key.clone()]);
+    let answer = shard.run(&command(words).unwrap());
+    let Reply::Integer(held) = held else { return assert_eq!(answer, held) };
+    let Reply::Set(taken) = answer else { panic!("{answer:?} is not a set") };
+    let wanted: usize = String::from_utf8(count.clone()).unwrap().parse().unwrap();
+    assert_eq!(taken.len(), wanted.min(held as usize), "{}", show(words));
+    if !taken.is_empty() {
+        let members = taken.iter().map(|m| if let Reply::Bulk(b) = m { b.to_vec() } else { panic!("{m:?}") });
+        let remove: Words = [word("SREM"), key.clone()].into_iter().chain(members).collect();
+        assert_eq!(model.run(&remove), Reply::Integer(taken.len() as i64), "{}", show(words));
+    }
+}
+
 fn walk(shard: &mut Shard, model: &mut Model, count: usize) {
     model.run(&[word("EXISTS")]);
     let mut keys = step_through(shard, &[b"SCAN"], count);
     keys.sort();
     assert_eq!(keys, model.keys());
     for key in &keys {
-        if model.run(&[word("TYPE"), key.clone()]) != Reply::Simple("hash".into()) {
+        let kind = model.run(&[word("TYPE"), key.clone()]);
+        if kind == Reply::Simple("set".into()) {
+            let found = step_through(shard, &[b"SSCAN", key], count);
+            let members = found.iter().map(|m| Reply::bulk(m)).collect();
+            assert_eq!(sorted(Reply::Set(members)), model.run(&[word("SMEMBERS"), key.clone()]));
+        }
+        if kind == Reply::Simple("zset".into()) {
+            let mut found = step_through(shard, &[b"ZSCAN", key], count);
+            let mut members: Words = found.drain(..).step_by(2).collect();
+            let listed = model.run(&[word("ZRANGE"), key.clone(), word(0), word(-1)]);
+            let Reply::Array(mut listed) = listed else { panic!("a range is an array") };
+            listed.sort_by_key(|m| format!("{m:?}"));
+            members.sort();
+            assert_eq!(members.iter().map(|m| Reply::bulk(m)).collect::<Vec<_>>(), listed);
+        }
+        if kind != Reply::Simple("hash".into()) {
             continue;
         }
         let Reply::Map(expected) = model.run(&[word("HGETALL"), key.clone()]) else { panic!("a hash is a map") };
@@ -269,6 +445,13 @@ fn sorted(reply: Reply) -> Reply {
         Reply::Map(mut pairs) => {
             pairs.sort_by_key(|p| format!("{p:?}"));
             Reply::Map(pairs)
+        }
+        Reply::Set(mut items) => {
+            items.sort_by(|a, b| match (a, b) {
+                (Reply::Bulk(a), Reply::Bulk(b)) => a.cmp(b),
+                _ => panic!("members are strings"),
+            });
+            Reply::Set(items)
         }
         other => other,
     }

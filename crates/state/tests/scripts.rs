@@ -12,7 +12,8 @@ use bytes::Bytes;
 use command::Reply;
 use state::Layout;
 use std::path::Path;
-use support::{Pace, Shard, command, integrity, text};
+use stdx::Rng;
+use support::{Pace, START_MS, Shard, command, integrity, text};
 
 const PACES: [Pace; 4] = [
     Pace { group: 1, lag: 0 },
@@ -158,6 +159,25 @@ fn a_reply_names_what_it_depends_on() {
     assert_eq!(shard.evaluate(&cmd("KEYS *")).observed, Some(2));
     shard.settle();
     assert_eq!(shard.evaluate(&cmd("GET a")).observed, None);
+}
+
+#[test]
+fn an_expiry_waits_for_a_stamp_that_proves_it() {
+    let mut shard = Shard::new(Layout::Colocated, Pace { group: 1, lag: usize::MAX }, 1);
+    let get = command(&["GET", "k"]).unwrap();
+    let read =
+        |shard: &Shard| state::evaluate_read(&get, &shard.base, &shard.directory, shard.env, &mut Rng::new(1)).unwrap();
+    shard.run(&command(&["SET", "k", "v", "PX", "10"]).unwrap());
+    shard.settle();
+    shard.env.proven_ms = START_MS;
+    assert_eq!(read(&shard), Some(Reply::bulk(b"v")));
+    shard.env.now_ms = START_MS + 11;
+    assert_eq!(read(&shard), None, "another leader's clock may still be at ten");
+    let led = shard.evaluate(&get);
+    assert_eq!((led.reply, led.effects, led.unproven), (Reply::Null, false, true));
+    shard.env.proven_ms = START_MS + 11;
+    assert_eq!(read(&shard), Some(Reply::Null));
+    assert!(!shard.evaluate(&get).unproven);
 }
 
 #[test]

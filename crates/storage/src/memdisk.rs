@@ -48,6 +48,8 @@ struct Data {
     unsynced: BTreeMap<usize, Option<[u8; SECTOR_BYTES]>>,
     durable_length: usize,
     handles: u32,
+    /// The same of sectors whose sync failed: as on a real disk, later syncs succeed and do not write them.
+    abandoned: BTreeMap<usize, Option<[u8; SECTOR_BYTES]>>,
 }
 
 #[derive(Clone)]
@@ -156,7 +158,7 @@ impl MemDisk {
         self.shared.lock().faults.push(Fault { name: name.to_owned(), range, on_read: false });
     }
 
-    /// The next `n` syncs of files fail.
+    /// The next `n` syncs of files fail. What they were about may be lost in a crash, unless it is written again.
     pub fn fail_syncs(&self, n: u32) {
         self.shared.lock().failing_syncs = n;
     }
@@ -296,6 +298,9 @@ impl Data {
     fn remember(&mut self, range: Range<usize>) {
         for sector in range.start / SECTOR_BYTES..range.end.div_ceil(SECTOR_BYTES) {
             let (bytes, start) = (&self.bytes, sector * SECTOR_BYTES);
+            if let Some(before) = self.abandoned.remove(&sector) {
+                self.unsynced.insert(sector, before);
+            }
             self.unsynced.entry(sector).or_insert_with(|| {
                 let held = bytes.get(start..(start + SECTOR_BYTES).min(bytes.len()))?;
                 let mut copy = [0; SECTOR_BYTES];
@@ -319,10 +324,16 @@ impl Data {
         self.durable_length = self.bytes.len();
     }
 
+    /// A sync failed.
+    fn abandon(&mut self) {
+        self.abandoned.append(&mut self.unsynced);
+    }
+
     /// Takes back any part of what was not synced.
     fn crash(&mut self, rng: &mut Rng) -> u64 {
         let mut lost = 0;
         let mut length = self.durable_length;
+        self.unsynced.append(&mut self.abandoned);
         for (sector, before) in std::mem::take(&mut self.unsynced) {
             let range = sector * SECTOR_BYTES..((sector + 1) * SECTOR_BYTES).min(self.bytes.len());
             if rng.one_in(2) {
@@ -465,6 +476,7 @@ impl DiskFile for MemFile {
             if state.failing_syncs > 0 {
                 state.failing_syncs -= 1;
                 state.stats.faults += 1;
+                self.data(state)?.abandon();
                 return Err(io::Error::other("injected sync error"));
             }
             state.stats.syncs += 1;

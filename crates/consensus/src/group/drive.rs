@@ -25,6 +25,7 @@ impl<L: OlderEntries> Group<L> {
             return;
         }
         self.clock.count();
+        self.tick_newcomer();
         if self.is_leader() { self.tick_leader() } else { self.tick_follower() }
     }
 
@@ -32,6 +33,9 @@ impl<L: OlderEntries> Group<L> {
         if self.resign_at.is_some_and(|at| self.clock.now >= at) {
             self.resign();
             return;
+        }
+        if self.resign_at.is_some() {
+            self.find_successor();
         }
         if self.clock.waited >= self.config.election_timeout {
             self.clock.restart_wait();
@@ -95,9 +99,17 @@ impl<L: OlderEntries> Group<L> {
         if let Some(fault) = self.fault() {
             return Err(StepError::Fenced(fault));
         }
+        if self.is_joining() && message.kind == MessageKind::Heartbeat {
+            // The leader counts on what an earlier life confirmed, until it hears that this one holds nothing.
+            message.commit = message.commit.min(self.last_index());
+        }
         let here = Here { id: self.config.id, term: self.term(), is_leader: self.is_leader(), last: self.last_index() };
         check(&message, &here)?;
         self.wake(now);
+        if message.kind == MessageKind::Joining {
+            self.heard_newcomer(&message);
+            return Ok(());
+        }
         if self.ignores(&message) {
             return Ok(());
         }
@@ -108,7 +120,8 @@ impl<L: OlderEntries> Group<L> {
             message.term = self.term();
         }
         let mark = self.outbox.mark();
-        let outcome = self.run(|raw| raw.step(message_to_raft(message)));
+        let Some(message) = message_to_raft(message) else { return Ok(()) };
+        let outcome = self.run(|raw| raw.step(message));
         if let Some(fault) = self.fault() {
             return Err(StepError::Fenced(fault));
         }
@@ -120,6 +133,7 @@ impl<L: OlderEntries> Group<L> {
             {
                 self.clock.heard_leader();
                 self.echo(mark, from, sent_at);
+                self.after_leader_spoke(from, mark);
             }
             MessageKind::AppendResponse | MessageKind::HeartbeatResponse if of_this_term && self.is_leader() => {
                 self.lease.echoed(from, sent_at, self.clock.now);
@@ -134,9 +148,10 @@ impl<L: OlderEntries> Group<L> {
 
     /// Whether the engine must not see a message.
     fn ignores(&self, message: &Message) -> bool {
+        if self.is_kept_from_newcomer(message) || self.is_of_earlier_life(message) {
+            return true;
+        }
         match message.kind {
-            // A replica that is joining or being rebuilt does not remember what it promised.
-            MessageKind::RequestVote | MessageKind::RequestPreVote if self.membership.voters.is_empty() => true,
             // The engine checks this only for higher terms, and counts it in ticks.
             MessageKind::RequestVote | MessageKind::RequestPreVote => {
                 let bypasses = message.context.as_ref() == raft::CAMPAIGN_TRANSFER;
@@ -230,13 +245,19 @@ impl<L: OlderEntries> Group<L> {
         }
         self.send_appends();
         self.begin_round();
-        let mut ready = Ready { snapshot_wanted: self.snapshots_to_ask(), ..Ready::default() };
+        self.ask_for_rejoined();
+        let rejoined = std::mem::take(&mut self.rejoined_news);
+        let mut ready = Ready { snapshot_wanted: self.snapshots_to_ask(), rejoined, ..Ready::default() };
         let told = (self.role(), self.term(), self.leader());
         ready.role_changed = told != self.told;
         let engine_has_work = self.raw.has_ready();
         let has_results = self.barriers.has_results() || !self.outbox.is_empty();
         if self.is_fenced()
-            || !(engine_has_work || has_results || ready.role_changed || !ready.snapshot_wanted.is_empty())
+            || !(engine_has_work
+                || has_results
+                || ready.role_changed
+                || !ready.snapshot_wanted.is_empty()
+                || !ready.rejoined.is_empty())
         {
             return None;
         }
@@ -250,7 +271,9 @@ impl<L: OlderEntries> Group<L> {
         (ready.barriers, ready.barriers_lost) = self.barriers.take_results();
         ready.messages = self.outbox.take();
         for message in &mut ready.messages {
-            if matches!(message.kind, MessageKind::Append | MessageKind::Heartbeat) && message.sent_at == 0 {
+            let is_leaders =
+                matches!(message.kind, MessageKind::Append | MessageKind::Heartbeat | MessageKind::Snapshot);
+            if is_leaders && message.sent_at == 0 {
                 message.sent_at = self.clock.now.0;
             }
         }

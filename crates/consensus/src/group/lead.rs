@@ -198,19 +198,28 @@ impl<L: OlderEntries> Group<L> {
     }
 
     /// This replica is unfit to lead, for example because its disk stalls: it hands leadership over, or gives it up after
-    /// a vote guard at the latest, and does not campaign until `allow_campaign`. It goes on voting and following.
+    /// a vote guard at the latest, and does not campaign until `allow_campaign`. It goes on voting and following. The only
+    /// voter goes on leading: nobody else could.
     pub fn step_down(&mut self, now: Mono) {
         self.clock.observe(now);
+        if self.membership.voters == [self.config.id] {
+            return;
+        }
         self.may_campaign = false;
         if !self.is_leader() || self.resign_at.is_some() {
             return;
         }
-        match self.pick_transferee() {
-            Some(to) => {
-                self.transfer_leader(to, now);
-                self.resign_at = Some(self.clock.now + self.config.vote_guard);
-            }
-            None => self.resign(),
+        self.wake(now);
+        self.resign_at = Some(self.clock.now + self.config.vote_guard);
+        self.find_successor();
+    }
+
+    /// Hands leadership to whoever can take it. A group that slept has to hear its followers first.
+    pub(super) fn find_successor(&mut self) {
+        if self.raw.raft.lead_transferee.is_none()
+            && let Some(to) = self.pick_transferee()
+        {
+            self.transfer_leader(to, self.clock.now);
         }
     }
 
@@ -249,9 +258,15 @@ impl<L: OlderEntries> Group<L> {
     /// The snapshot that was asked for in `snapshot_wanted` is about to be sent: `meta` says where it stands. The group
     /// emits the message of kind `Snapshot` for it, to be stepped at the receiver once the data is there.
     pub fn provide_snapshot(&mut self, to: NodeId, meta: SnapshotMeta) {
-        if self.is_leader() && self.raw.raft.prs().get(to.0).is_some() {
+        if !self.is_leader() || self.raw.raft.prs().get(to.0).is_none() {
+            return;
+        }
+        if self.includes_promises(to, meta.index) {
             self.raw.mut_store().offer(to, meta);
-            self.run(|raw| raw.raft.send_append(to.0));
+            self.send_snapshot_to(to);
+        } else {
+            // It was taken before the peer lost its memory: a later one is asked for.
+            self.snapshots_asked.remove(&to);
         }
     }
 
@@ -269,6 +284,6 @@ impl<L: OlderEntries> Group<L> {
         if !self.is_leader() {
             return Vec::new();
         }
-        wanted.into_iter().filter(|id| self.snapshots_asked.insert(*id)).collect()
+        wanted.into_iter().filter(|id| self.may_rejoin(*id) && self.snapshots_asked.insert(*id)).collect()
     }
 }

@@ -5,6 +5,7 @@
 
 mod drive;
 mod lead;
+mod rejoin;
 mod settle;
 
 use crate::barrier::Barriers;
@@ -17,7 +18,9 @@ use crate::message::{EntryKind, HardState, Membership};
 use crate::outbox::Outbox;
 use crate::ready::Restored;
 use raft::{ProgressState, RawNode, StateRole};
-use std::collections::{BTreeSet, VecDeque};
+use rejoin::{Newcomer, Rejoined};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 use stdx::{Mono, NodeId, Rng};
 
 /// Durable and applied entries kept in memory for followers that lag a little.
@@ -88,8 +91,15 @@ pub struct Group<L: OlderEntries> {
     snapshots_asked: BTreeSet<NodeId>,
     may_campaign: bool,
     resign_at: Option<Mono>,
+    /// This replica holds nothing.
+    newcomer: Option<Newcomer>,
+    /// As leader: members that said that they hold nothing, and those of them that `ready` has not told yet.
+    rejoined: BTreeMap<NodeId, Rejoined>,
+    rejoined_news: Vec<NodeId>,
     /// Who should lead when it can.
     preferred: Option<NodeId>,
+    /// Nodes that had better not lead.
+    unfit: BTreeSet<NodeId>,
     asleep: bool,
 }
 
@@ -98,7 +108,7 @@ impl<L: OlderEntries> Group<L> {
     ///
     /// # Errors
     /// When the configuration is unusable, or what was restored contradicts itself or cannot be read: then fence the replica.
-    pub fn new(config: &Config, restored: Restored, older: L, rng: Rng, now: Mono) -> Result<Group<L>, GroupError> {
+    pub fn new(config: &Config, restored: Restored, older: L, mut rng: Rng, now: Mono) -> Result<Group<L>, GroupError> {
         config.validate()?;
         let restored = checked(restored)?;
         let log = Log::new(&restored, older);
@@ -106,6 +116,7 @@ impl<L: OlderEntries> Group<L> {
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let raw = RawNode::new(&engine_config(config, restored.applied), log, &logger)
             .map_err(|e| GroupError::Inconsistent(e.to_string()))?;
+        let newcomer = restored.membership.voters.is_empty().then(|| Newcomer::new(&mut rng));
         let mut group = Group {
             config: config.clone(),
             raw,
@@ -124,7 +135,11 @@ impl<L: OlderEntries> Group<L> {
             snapshots_asked: BTreeSet::new(),
             may_campaign: true,
             resign_at: None,
+            newcomer,
+            rejoined: BTreeMap::new(),
+            rejoined_news: Vec::new(),
             preferred: None,
+            unfit: BTreeSet::new(),
             asleep: false,
         };
         if needs_guard {
@@ -256,18 +271,26 @@ impl<L: OlderEntries> Group<L> {
         self.progress().iter().map(|p| p.matched).min()
     }
 
-    /// Whether `id` could take over without a noticeable pause: it votes, answers, and has everything that is decided.
+    /// Whether `id` could take over without a noticeable pause: it votes, answers, has everything that is decided, and is
+    /// not known to be unfit.
     #[must_use]
     pub fn is_caught_up(&self, id: NodeId) -> bool {
-        self.candidates().iter().any(|p| p.id == id && p.matched >= self.commit_index())
+        !self.unfit.contains(&id) && self.candidates().iter().any(|p| p.id == id && p.matched >= self.commit_index())
     }
 
-    /// Whom to hand leadership to: of the voters that answer, the one with the longest log.
+    /// Whom to hand leadership to: of the voters that answer, the one with the longest log; one that is unfit only if all
+    /// of them are.
     #[must_use]
     pub fn pick_transferee(&self) -> Option<NodeId> {
-        let candidates = self.candidates();
-        let longest = candidates.iter().map(|p| p.matched).max()?;
-        candidates.iter().find(|p| p.matched == longest).map(|p| p.id)
+        self.fit_transferee().or_else(|| longest(&self.candidates()))
+    }
+
+    /// As `pick_transferee`, and never one that is unfit.
+    #[must_use]
+    pub fn fit_transferee(&self) -> Option<NodeId> {
+        let mut candidates = self.candidates();
+        candidates.retain(|p| !self.unfit.contains(&p.id));
+        longest(&candidates)
     }
 
     fn candidates(&self) -> Vec<PeerProgress> {
@@ -308,6 +331,17 @@ impl<L: OlderEntries> Group<L> {
         self.clock.rank_again(rank);
     }
 
+    /// Names the nodes, possibly this one, that had better not lead, because their disk is full for example. They are handed
+    /// no leadership, and campaign after the others.
+    pub fn avoid(&mut self, unfit: &BTreeSet<NodeId>) {
+        self.unfit.clone_from(unfit);
+        // Timeouts differ by up to the configured one: after so long everybody else had a chance.
+        let hesitates = unfit.contains(&self.config.id);
+        self.clock.hesitation = if hesitates { self.config.election_timeout } else { Duration::ZERO };
+        let rank = self.rank();
+        self.clock.rank_again(rank);
+    }
+
     /// Where this replica comes when all of them want to succeed the same leader at once. Differs by term and leader, so
     /// that the groups of a dead leader spread over the others.
     fn rank(&self) -> u32 {
@@ -322,8 +356,14 @@ impl<L: OlderEntries> Group<L> {
             Some(first) => (place + count - first) % count,
             None => (place + self.term() % count + leader % count) % count,
         };
-        u32::try_from(rotated).unwrap_or(0)
+        let behind = if self.unfit.contains(&self.config.id) { count } else { 0 };
+        u32::try_from(rotated + behind).unwrap_or(0)
     }
+}
+
+fn longest(candidates: &[PeerProgress]) -> Option<NodeId> {
+    let most = candidates.iter().map(|p| p.matched).max()?;
+    candidates.iter().find(|p| p.matched == most).map(|p| p.id)
 }
 
 fn engine_config(config: &Config, applied: u64) -> raft::Config {

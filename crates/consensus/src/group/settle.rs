@@ -48,6 +48,7 @@ impl<L: OlderEntries> Group<L> {
             self.own_first = u64::MAX;
             self.resign_at = None;
             self.snapshots_asked.clear();
+            self.rejoined.clear();
         }
         match self.engine_role() {
             Role::Leader => {
@@ -64,10 +65,11 @@ impl<L: OlderEntries> Group<L> {
 
     fn collect_messages(&mut self) {
         for message in std::mem::take(&mut self.raw.raft.msgs) {
-            let Some(message) = message_from_raft(&message) else {
+            let Some(mut message) = message_from_raft(&message) else {
                 continue;
             };
             if message.kind == MessageKind::Snapshot {
+                message.context = self.life_of(message.to);
                 self.raw.mut_store().withdraw(message.to);
                 self.snapshots_asked.remove(&message.to);
             }

@@ -77,11 +77,31 @@ impl Cluster {
         if replica.group.is_none() {
             replica.start(&config, rng, now);
         }
+        let members: Vec<NodeId> = self.ids().into_iter().map(NodeId).collect();
+        let replica = self.replica(id);
+        if let Some(group) = replica.group.as_mut().filter(|_| replica.wiped) {
+            group.introduce(&members);
+        }
+    }
+
+    /// The disk is lost, and the node comes back with an empty one. Connections end with the process, and with them its
+    /// votes.
+    pub fn wipe(&mut self, id: u64) {
+        self.crash(id);
+        self.mail.retain(|_, e| e.message.from != NodeId(id) || e.message.kind != MessageKind::RequestVoteResponse);
+        let clock = self.replica(id).clock;
+        let mut empty = Replica::new(id, &Restored::joining());
+        (empty.clock, empty.wiped) = (clock, true);
+        self.replicas.insert(id, empty);
+        self.checker.count("wiped");
+        self.start(id);
     }
 
     pub fn crash(&mut self, id: u64) {
         let kept = self.rng.below(3) as usize;
-        self.inbox.remove(&id);
+        for envelope in self.inbox.remove(&id).unwrap_or_default() {
+            self.snapshot_outcome(&envelope.message, false);
+        }
         self.replica(id).crash(kept);
     }
 
@@ -259,7 +279,8 @@ impl Cluster {
             let leader = group.leader().map_or("nobody".to_string(), |l| l.to_string());
             out += &format!("n{id} {:?} term {} of {leader}", group.role(), group.term());
             out += &format!(", log {}..{}", group.start().0, group.last_index());
-            out += &format!(", committed {}, applied {}\n", group.commit_index(), group.applied_index());
+            let joining = if group.is_joining() { ", joining" } else { "" };
+            out += &format!(", committed {}, applied {}{joining}\n", group.commit_index(), group.applied_index());
         }
         out
     }
@@ -270,7 +291,12 @@ impl Cluster {
         for id in leader.machine.membership.members() {
             let replica = &self.replicas[&id.0];
             let (ours, theirs) = (leader.machine.values.len(), replica.machine.values.len());
-            assert!(leader.machine.values == replica.machine.values, "n{} applied {ours}, {id} {theirs}", leader.id);
+            assert!(
+                leader.machine.values == replica.machine.values,
+                "n{} applied {ours}, {id} {theirs}:\n{}",
+                leader.id,
+                self.status()
+            );
         }
     }
 }

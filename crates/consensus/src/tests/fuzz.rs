@@ -44,18 +44,20 @@ fn history(seed: u64) -> Cluster {
     }
     // A replica that was cut off can be elected only if it missed nothing.
     let quiet = rng.one_in(2);
+    // Disks are lost where a majority can do without, which changes of membership might not leave.
+    let wipes = voters >= 3 && spares == 0 && rng.one_in(2);
     for _ in 0..STEPS {
         cluster.step();
         for _ in 0..rng.below(3) {
             let id = 1 + rng.below(voters + spares);
-            trouble(&mut cluster, id, quiet, &mut rng);
+            trouble(&mut cluster, id, quiet, wipes, &mut rng);
         }
     }
     heal(&mut cluster);
     cluster
 }
 
-fn trouble(cluster: &mut Cluster, id: u64, quiet: bool, rng: &mut Rng) {
+fn trouble(cluster: &mut Cluster, id: u64, quiet: bool, wipes: bool, rng: &mut Rng) {
     let now = cluster.time(id);
     let running = cluster.replica(id).group.is_some() && !cluster.replica(id).paused;
     match rng.below(400) {
@@ -77,14 +79,23 @@ fn trouble(cluster: &mut Cluster, id: u64, quiet: bool, rng: &mut Rng) {
         }
         275 if rng.one_in(4) => cluster.replica(id).disk_stalled = true,
         276..280 => cluster.replica(id).disk_stalled = false,
-        280..284 if running => change_membership(cluster, id, rng),
+        280..284 if running && !wipes => change_membership(cluster, id, rng),
         284..310 if running => command_group(cluster, id, now, rng),
         310..313 => trouble_leader(cluster, rng),
         313..315 if rng.one_in(2) => {
             cluster.crash(id);
             cluster.start(id);
         }
+        315 if wipes => wipe(cluster, id),
         _ => {}
+    }
+}
+
+/// A disk is lost, one at a time: the next one when what the last one held is there again.
+fn wipe(cluster: &mut Cluster, id: u64) {
+    let complete = |r: &super::replica::Replica| !r.wiped || r.disk.0.borrow().flushed.applied > 0;
+    if cluster.replicas.values().all(complete) && cluster.replicas[&id].disk.0.borrow().flushed.applied > 0 {
+        cluster.wipe(id);
     }
 }
 
@@ -213,7 +224,9 @@ fn check_seeds(first: u64) {
         }
     }
     println!("{counts:?}");
-    for what in ["decided", "barriers", "lease", "dropped", "installs", "overwrites", "membership", "hibernated"] {
+    for what in
+        ["decided", "barriers", "lease", "dropped", "installs", "overwrites", "membership", "hibernated", "wiped"]
+    {
         assert!(
             counts.get(what).is_some_and(|n| *n > 0) || std::env::var("POLDER_SEED").is_ok(),
             "no {what} was tested"

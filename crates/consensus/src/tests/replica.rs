@@ -80,6 +80,8 @@ pub struct Replica {
     pub events: Vec<String>,
     pub paused: bool,
     pub disk_stalled: bool,
+    /// It lost its disk once.
+    pub wiped: bool,
     /// This node's clock: ahead by an offset, and running this much faster, in thousandths of a percent.
     pub clock: (u64, i64),
     emitted: u64,
@@ -112,6 +114,7 @@ impl Replica {
             events: Vec::new(),
             paused: false,
             disk_stalled: false,
+            wiped: false,
             clock: (0, 0),
             emitted: restored.applied,
         }
@@ -271,7 +274,7 @@ impl Replica {
     fn check_claims(&self, message: &Message) {
         let disk = self.disk.0.borrow();
         assert!(
-            message.kind == MessageKind::RequestPreVote
+            matches!(message.kind, MessageKind::RequestPreVote | MessageKind::Joining)
                 || message.reject
                 || disk.hard.term >= message.term
                 || message.kind == MessageKind::RequestPreVoteResponse,

@@ -103,11 +103,16 @@ impl Story {
             }
             ("crash", [id]) => cluster.crash(*id),
             ("restart", [id]) => cluster.start(*id),
+            ("wipe", [id]) => cluster.wipe(*id),
             ("pause", [id]) => cluster.replica(*id).paused = true,
             ("resume", [id]) => cluster.replica(*id).paused = false,
             ("stall-disk", [id]) => cluster.replica(*id).disk_stalled = true,
             ("free-disk", [id]) => cluster.replica(*id).disk_stalled = false,
             ("break-disk", [id]) => cluster.replica(*id).disk.0.borrow_mut().broken = true,
+            ("unfit", [id]) => {
+                let unfit = [NodeId(*id)].into();
+                cluster.replicas.values_mut().filter_map(|r| r.group.as_mut()).for_each(|g| g.avoid(&unfit));
+            }
             ("flush", [id]) => cluster.replica(*id).flush(),
             ("compact", [id]) => cluster.replica(*id).compact(),
             ("fault", [id]) => {

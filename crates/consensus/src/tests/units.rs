@@ -171,6 +171,7 @@ fn messages_of_every_kind_and_term_are_survived() {
         MessageKind::RequestPreVote,
         MessageKind::RequestPreVoteResponse,
         MessageKind::TransferLeader,
+        MessageKind::Joining,
     ];
     for round in 0..3000 {
         let mut group = group(voters(&[1, 2, 3]));

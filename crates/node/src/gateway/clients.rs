@@ -13,6 +13,8 @@ use stdx::Mono;
 pub trait Closer: Send + Sync {
     /// The client was killed: its connection is to be closed without further replies.
     fn close(&self);
+    /// The node ends: what was asked is answered, what comes after is refused, then the connection is closed.
+    fn finish(&self);
 }
 
 /// What the protocol state of a connection says about itself.
@@ -264,7 +266,14 @@ impl Clients {
         }
     }
 
-    /// Closes every connection, for the end of a drain.
+    /// Lets every connection come to its end, for a drain.
+    pub fn finish_all(&self) {
+        for client in self.live.lock().values() {
+            client.closer.finish();
+        }
+    }
+
+    /// Closes every connection that is left, for the end of a drain.
     pub fn close_all(&self) {
         for client in self.live.lock().values() {
             client.kill();

@@ -7,8 +7,8 @@
 //!              └ connection, clients, config, info, cluster: answered here
 //! ```
 //!
-//! Replies leave a connection in the order of its commands; the shell keeps that order, because answers of shards come
-//! back in any. It tells the session how many requests are under way (`sent`, `answered`): a read is served from the
+//! Replies leave a connection in the order of its commands; `Pipeline` keeps that order, because answers of shards come
+//! back in any. The shell tells the session how many requests are under way (`sent`, `answered`): a read is served from the
 //! local replica only when the connection has nothing under way on that shard, so that it sees the connection's own
 //! pipelined writes.
 //!
@@ -23,6 +23,7 @@ mod cluster_view;
 mod commands;
 mod context;
 mod info;
+mod pipeline;
 mod queue;
 mod route;
 mod session;
@@ -34,6 +35,7 @@ mod tests;
 pub use action::{Action, Finish, Outcome};
 pub use clients::{Client, Clients, Closer, Filter, Profile};
 pub use context::{Context, Facts, Gateway, Usage};
+pub use pipeline::{Answer, Pipeline, Way};
 pub use route::read;
 pub use session::{Port, Session};
 pub use settings::{Changed, Settings};

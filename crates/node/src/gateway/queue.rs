@@ -182,6 +182,7 @@ impl Session {
         if self.watching.is_some_and(|w| w.slot != slot) {
             return Action::Reply(super::route::cross_slot());
         }
+        let continues = self.watching.is_some();
         let term = self.watching.map_or(term, |w| w.term);
         self.watching = Some(Watching { shard, slot, term });
         self.profile.watching += command.args.len() - 1;
@@ -190,7 +191,7 @@ impl Session {
             self.touched.push(shard);
         }
         let keys = command.args.into_iter().skip(1).collect();
-        Action::Dispatch(self.request(shard, Work::Watch { keys }, false, cx), Finish::Plain)
+        Action::Dispatch(self.request(shard, Work::Watch { keys, continues }, false, cx), Finish::Plain)
     }
 
     fn unwatch(&mut self, cx: Context<'_>) -> Action {

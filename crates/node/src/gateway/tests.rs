@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::shared::{RouteTable, ShardHandle};
-use ::cluster::{Layout, NodeRecord, Request, bootstrap};
+use ::cluster::{Layout, NodeRecord, Request, SHARDS_DEFAULT, bootstrap};
 use bytes::Bytes;
 use command::{Args, Reply, SessionId, Work};
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ use stdx::{Mono, NodeId, ShardId, WallMs};
 
 struct NoCloser;
 impl Closer for NoCloser {
+    fn finish(&self) {}
+
     fn close(&self) {}
 }
 
@@ -40,7 +42,7 @@ impl World {
                 (i, record)
             })
             .collect();
-        let map = Arc::new(bootstrap(nodes));
+        let map = Arc::new(bootstrap(nodes, SHARDS_DEFAULT));
         let now = Mono(1_000_000_000);
         let shards: BTreeMap<_, _> = map
             .shards
@@ -127,7 +129,7 @@ fn request_line(r: &Request) -> String {
         Work::Transaction { commands, watched } => {
             format!("transaction watched={watched} {}", commands.iter().map(words).collect::<Vec<_>>().join("; "))
         }
-        Work::Watch { keys } => format!("watch {} keys", keys.len()),
+        Work::Watch { keys, .. } => format!("watch {} keys", keys.len()),
         Work::Unwatch => "unwatch".into(),
     };
     format!("{} db{}{} [{work}]", r.shard, r.db, if r.stale_ok { " stale" } else { "" })

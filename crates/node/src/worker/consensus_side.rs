@@ -1,22 +1,24 @@
 //! Steps every Raft group of a worker. Everything that became ready in one round shares one write set and so one fsync:
 //! group commit across groups.
 
+mod effects;
+mod rebuild;
+
+pub use rebuild::forget_records;
+
 use crate::io::{ConsensusInput, ConsensusOutput, StateEvent};
 use crate::shared::ShardHandle;
-use crate::worker::log_view::{ShardLog, entry_to_log};
+use crate::worker::log_view::ShardLog;
 use bytes::Bytes;
-use cluster::PeerMessage;
+use cluster::{Fitness, PeerMessage};
 use command::Fault;
-use consensus::{
-    Barrier, Config, EntryKind, Group, HardState, Message, MessageKind, Persist, ProposeError, Ready, Restored, Role,
-    SnapshotMeta, StepError,
-};
+use consensus::{Barrier, Config, Group, HardState, Message, ProposeError, Restored, Role, StepError};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{Mono, NodeId, Rng, ShardId};
 use storage::Disk;
-use storage::log::{LogReader, Record, WriteSet};
+use storage::log::{LogReader, WriteSet};
 
 /// How the consensus side behaves.
 #[derive(Clone, Debug)]
@@ -34,9 +36,6 @@ pub struct ConsensusConfig {
 /// Entries of one shard on their way to the disk, in bytes, beyond which no more are taken from a leader.
 const UNWRITTEN_BYTES_MAX: u64 = 64 << 20;
 
-/// Truncating the log costs a record, so it waits until so many entries can go.
-const COMPACT_ENTRIES_MIN: u64 = 256;
-
 /// A replica as found or created at start.
 #[derive(Debug)]
 pub struct ReplicaBoot {
@@ -44,6 +43,8 @@ pub struct ReplicaBoot {
     pub handle: Arc<ShardHandle>,
     /// Its Raft state.
     pub restored: Restored,
+    /// The nodes that hold its replicas, this one included.
+    pub members: Vec<NodeId>,
     /// The node that should lead it when it can.
     pub preferred_leader: NodeId,
 }
@@ -51,6 +52,7 @@ pub struct ReplicaBoot {
 struct Slot<D: Disk> {
     group: Group<ShardLog<D>>,
     handle: Arc<ShardHandle>,
+    members: Vec<NodeId>,
     preferred_leader: NodeId,
     /// Persist numbers in order, whether each is durable, and its bytes. The group must hear of them in order.
     persisting: VecDeque<(u64, bool, u64)>,
@@ -68,15 +70,24 @@ struct Slot<D: Disk> {
     hibernating: bool,
     balanced_at: Mono,
     snapshots: BTreeSet<NodeId>,
-    /// It knows nothing and waits for a snapshot.
-    joining: bool,
     /// Bytes of entries under way to the log.
     unwritten: u64,
     /// Whether leadership was offered to the preferred node in this reign: once is enough, because a transfer that is
     /// tried in vain costs the lease of the term.
     offered: bool,
+    /// When leadership was last handed to a node with room on its disk.
+    evaded_at: Mono,
     /// The newest epoch of which a proposal was refused; 0 for none.
     refused_epoch: u64,
+    /// Why the replica has to be rebuilt.
+    damage: Option<String>,
+}
+
+/// Whether there is room on disks for another entry.
+#[derive(Clone, Copy)]
+struct Room {
+    here: bool,
+    majority: bool,
 }
 
 /// All Raft groups of one worker.
@@ -94,6 +105,9 @@ pub struct ConsensusSide<D: Disk> {
     rng: Rng,
     disk_full: bool,
     resigned: bool,
+    /// Nodes that had better not lead, and those of them whose disk is full.
+    unfit: BTreeSet<NodeId>,
+    full: BTreeSet<NodeId>,
 }
 
 impl<D: Disk + Clone> ConsensusSide<D> {
@@ -121,6 +135,8 @@ impl<D: Disk + Clone> ConsensusSide<D> {
             rng: rng.fork(),
             disk_full: false,
             resigned: false,
+            unfit: BTreeSet::new(),
+            full: BTreeSet::new(),
         };
         for boot in replicas {
             side.add(boot, now)?;
@@ -132,14 +148,16 @@ impl<D: Disk + Clone> ConsensusSide<D> {
         let shard = boot.handle.id;
         let older = ShardLog::new(self.log.clone(), shard);
         let (start, applied, written) = (boot.restored.start, boot.restored.applied, boot.restored.hard_state);
-        let joining = start.0 == 0;
         let mut group = Group::new(&self.config.raft, boot.restored, older, self.rng.fork(), now)
             .map_err(|e| format!("{shard}: {e}"))?;
+        group.introduce(&boot.members);
         group.prefer(boot.preferred_leader);
+        group.avoid(&self.unfit);
         let slot = Slot {
             role: (group.role(), group.term(), group.leader()),
             group,
             handle: boot.handle,
+            members: boot.members,
             preferred_leader: boot.preferred_leader,
             persisting: VecDeque::new(),
             hard_state: written,
@@ -153,10 +171,11 @@ impl<D: Disk + Clone> ConsensusSide<D> {
             hibernating: false,
             balanced_at: now,
             snapshots: BTreeSet::new(),
-            joining,
             unwritten: 0,
             offered: false,
+            evaded_at: Mono(0),
             refused_epoch: 0,
+            damage: None,
         };
         self.slots.insert(shard, slot);
         self.touched.insert(shard);
@@ -189,7 +208,11 @@ impl<D: Disk + Clone> ConsensusSide<D> {
             ConsensusInput::Resume => self.resume(),
             ConsensusInput::Transfer(shard, to) => self.with(shard, now, |slot| slot.group.transfer_leader(to, now)),
             ConsensusInput::Rebuild(shard, why) => self.rebuild(shard, why, now, out),
-            ConsensusInput::DiskFull(full) => self.disk_full = full,
+            ConsensusInput::Fitness(node, fitness) => self.fitness(node, fitness, now),
+            ConsensusInput::DiskFull(full) => {
+                self.disk_full = full;
+                self.find_room(now);
+            }
         }
     }
 
@@ -206,7 +229,8 @@ impl<D: Disk + Clone> ConsensusSide<D> {
             }
             slot.compact(&self.log, self.config.log_bytes_kept, &mut set);
             slot.publish(now, out);
-            faults.extend(slot.group.fault().map(|fault| (shard, fault.to_string())));
+            let damage = slot.damage.take().or_else(|| slot.group.fault().map(|fault| fault.to_string()));
+            faults.extend(damage.map(|why| (shard, why)));
         }
         if !set.records.is_empty() {
             let ticket = self.next_ticket;
@@ -273,6 +297,7 @@ impl<D: Disk + Clone> ConsensusSide<D> {
                 }
             }
         }
+        self.find_room(now);
         out.extend(asleep.into_iter().map(|(to, shards)| ConsensusOutput::Send(to, PeerMessage::Hibernate { shards })));
     }
 
@@ -294,33 +319,6 @@ impl<D: Disk + Clone> ConsensusSide<D> {
         });
         if let Some(why) = damage {
             self.rebuild(shard, why, now, out);
-        }
-    }
-
-    /// Starts a group anew as one that knows nothing: it takes no part in elections until it has installed a snapshot,
-    /// because it may have promised what it forgets here.
-    fn rebuild(&mut self, shard: ShardId, why: String, now: Mono, out: &mut Vec<ConsensusOutput>) {
-        // One that waits for a snapshot anyway has nothing more to lose.
-        let Some(old) = (match self.slots.get(&shard) {
-            Some(slot) if slot.joining => None,
-            _ => self.slots.remove(&shard),
-        }) else {
-            return;
-        };
-        out.push(ConsensusOutput::State(StateEvent::Damaged(shard, why)));
-        old.handle.set_lease(Mono(0));
-        for token in old.barriers.into_values() {
-            out.push(ConsensusOutput::State(StateEvent::BarrierFailed { shard, token }));
-        }
-        // What is under way to the log belongs to the old group.
-        for (_, numbers) in &mut self.in_flight {
-            numbers.retain(|(s, _)| *s != shard);
-        }
-        self.wiped.insert(shard);
-        let boot =
-            ReplicaBoot { handle: old.handle, restored: Restored::joining(), preferred_leader: old.preferred_leader };
-        if let Err(why) = self.add(boot, now) {
-            out.push(ConsensusOutput::State(StateEvent::Damaged(shard, why)));
         }
     }
 
@@ -361,7 +359,12 @@ impl<D: Disk + Clone> ConsensusSide<D> {
         self.touched.insert(shard);
         let mut first = None;
         let mut taken = 0;
-        let mut refusal = slot.refuses(epoch, term, self.disk_full);
+        let room =
+            Room { here: !self.disk_full, majority: slot.majority_has_room(self.node, self.disk_full, &self.full) };
+        if !room.here && room.majority {
+            slot.evade(&self.config.raft, now);
+        }
+        let mut refusal = slot.refuses(epoch, term, room);
         for data in entries {
             if refusal.is_some() {
                 break;
@@ -396,7 +399,8 @@ impl<D: Disk + Clone> ConsensusSide<D> {
     }
 
     fn applied(&mut self, shard: ShardId, applied: u64, flushed: (u64, u64)) {
-        if let Some(slot) = self.slots.get_mut(&shard) {
+        // What is reported to a group that joins is about the data that it lost.
+        if let Some(slot) = self.slots.get_mut(&shard).filter(|slot| !slot.group.is_joining()) {
             // An installed snapshot may have brought the state past what Raft has handed out here.
             let applied = applied.min(slot.handed_out);
             if applied > slot.applied {
@@ -424,24 +428,6 @@ impl<D: Disk + Clone> ConsensusSide<D> {
         }
     }
 
-    fn snapshot_taken(&mut self, shard: ShardId, to: NodeId, meta: Option<SnapshotMeta>) {
-        let Some(slot) = self.slots.get_mut(&shard) else { return };
-        match meta {
-            Some(meta) => slot.group.provide_snapshot(to, meta),
-            None => {
-                slot.snapshots.remove(&to);
-            }
-        }
-        self.touched.insert(shard);
-    }
-
-    fn snapshot_reported(&mut self, shard: ShardId, to: NodeId, installed: bool, now: Mono) {
-        self.with(shard, now, |slot| {
-            slot.snapshots.remove(&to);
-            slot.group.report_snapshot(to, installed);
-        });
-    }
-
     fn step_down(&mut self, now: Mono) {
         self.resigned = true;
         for (shard, slot) in &mut self.slots {
@@ -453,16 +439,33 @@ impl<D: Disk + Clone> ConsensusSide<D> {
         }
     }
 
+    fn fitness(&mut self, node: NodeId, fitness: Fitness, now: Mono) {
+        let put = |set: &mut BTreeSet<NodeId>, holds: bool| if holds { set.insert(node) } else { set.remove(&node) };
+        put(&mut self.full, fitness == Fitness::Full);
+        if put(&mut self.unfit, fitness != Fitness::Fit) {
+            self.slots.values_mut().for_each(|slot| slot.group.avoid(&self.unfit));
+        }
+        self.find_room(now);
+    }
+
+    /// Without room on the disk, hands leaderships to nodes that have some.
+    fn find_room(&mut self, now: Mono) {
+        if !self.disk_full {
+            return;
+        }
+        for (shard, slot) in &mut self.slots {
+            if slot.group.role() == Role::Leader && slot.majority_has_room(self.node, true, &self.full) {
+                slot.wake(now);
+                slot.evade(&self.config.raft, now);
+                self.touched.insert(*shard);
+            }
+        }
+    }
+
     fn resume(&mut self) {
         self.resigned = false;
         self.slots.values_mut().for_each(|slot| slot.group.allow_campaign());
     }
-}
-
-/// The records of a replica that forgets everything: the hard state of a log without a beginning is the mark of one
-/// that is being rebuilt, should the process end before it is.
-pub fn forget_records(shard: ShardId) -> [Record; 2] {
-    [Record::Remove { shard }, Record::HardState { shard, state: storage::log::HardState::default() }]
 }
 
 fn fault_of(error: &ProposeError) -> Fault {
@@ -476,13 +479,35 @@ fn fault_of(error: &ProposeError) -> Fault {
 
 impl<D: Disk + Clone> Slot<D> {
     /// Why proposals of this epoch and term cannot be taken, if so.
-    fn refuses(&self, epoch: u64, term: u64, disk_full: bool) -> Option<Fault> {
-        if epoch <= self.refused_epoch || self.group.term() != term {
+    fn refuses(&self, epoch: u64, term: u64, room: Room) -> Option<Fault> {
+        if epoch <= self.refused_epoch || self.group.term() != term || self.group.role() != Role::Leader {
             Some(Fault::NotLeader { leader: self.group.leader() })
-        } else if disk_full {
-            Some(Fault::DiskFull)
-        } else {
+        } else if room.here && room.majority {
             None
+        } else if room.majority && self.group.fit_transferee().is_some() {
+            // Leadership is on its way to a node with room.
+            Some(Fault::NotLeader { leader: None })
+        } else {
+            Some(Fault::DiskFull)
+        }
+    }
+
+    /// Whether an entry fits onto the disks of a majority, as far as is known. Refused in time, none has to wait for room with
+    /// its outcome open.
+    fn majority_has_room(&self, node: NodeId, disk_full: bool, full: &BTreeSet<NodeId>) -> bool {
+        let voters = &self.group.membership().voters;
+        let without = voters.iter().filter(|v| if **v == node { disk_full } else { full.contains(v) }).count();
+        2 * without < voters.len()
+    }
+
+    /// Hands leadership to a node that is fit, if there is one: at most once in the time that an attempt may take.
+    fn evade(&mut self, raft: &Config, now: Mono) {
+        if now.since(self.evaded_at) < raft.election_timeout {
+            return;
+        }
+        if let Some(to) = self.group.fit_transferee() {
+            self.evaded_at = now;
+            self.group.transfer_leader(to, now);
         }
     }
 
@@ -491,152 +516,6 @@ impl<D: Disk + Clone> Slot<D> {
             self.hibernating = false;
             self.active_at = now;
             self.group.wake(now);
-        }
-    }
-
-    fn take(
-        &mut self,
-        node: NodeId,
-        ready: Ready,
-        set: &mut WriteSet,
-        numbers: &mut Vec<(ShardId, u64)>,
-        now: Mono,
-        out: &mut Vec<ConsensusOutput>,
-    ) {
-        let shard = self.handle.id;
-        for message in ready.messages {
-            debug_assert_eq!(message.from, node, "a group speaks only for its own node");
-            out.push(match message.kind {
-                MessageKind::Snapshot => ConsensusOutput::State(StateEvent::SnapshotAnnounced(shard, message)),
-                _ => ConsensusOutput::Send(message.to, PeerMessage::Raft { shard, message }),
-            });
-        }
-        if let Some(persist) = ready.persist {
-            self.persist(persist, set, numbers, now, out);
-        }
-        if let Some(last) = ready.committed.last() {
-            self.handed_out = last.index;
-            self.active_at = now;
-            for entry in ready.committed.iter().filter(|e| e.kind == EntryKind::Membership) {
-                // Nobody proposes changes while membership is static, so there is none to be refused here.
-                if let Ok(membership) = self.group.apply_membership(entry) {
-                    out.push(ConsensusOutput::State(StateEvent::MembershipChanged(shard, entry.index, membership)));
-                }
-            }
-            out.push(ConsensusOutput::State(StateEvent::Committed(shard, ready.committed)));
-        }
-        for (barrier, index) in ready.barriers {
-            if let Some(token) = self.barriers.remove(&barrier) {
-                out.push(ConsensusOutput::State(StateEvent::BarrierPassed { shard, token, index }));
-            }
-        }
-        for barrier in ready.barriers_lost {
-            if let Some(token) = self.barriers.remove(&barrier) {
-                out.push(ConsensusOutput::State(StateEvent::BarrierFailed { shard, token }));
-            }
-        }
-        for to in ready.snapshot_wanted {
-            if self.snapshots.insert(to) {
-                out.push(ConsensusOutput::State(StateEvent::SnapshotWanted(shard, to)));
-            }
-        }
-    }
-
-    /// Turns what Raft wants durable into log records. A bare advance of the commit index is written with the next
-    /// entries: it can be learned again, and an fsync of its own would double the cost of every write.
-    fn persist(
-        &mut self,
-        persist: Persist,
-        set: &mut WriteSet,
-        numbers: &mut Vec<(ShardId, u64)>,
-        now: Mono,
-        out: &mut Vec<ConsensusOutput>,
-    ) {
-        let shard = self.handle.id;
-        let records_before = set.records.len();
-        let bytes: u64 = persist.entries.iter().map(|e| e.data.len() as u64).sum();
-        if let Some(meta) = persist.install {
-            self.start = meta.index;
-            self.joining = false;
-            self.applied = self.applied.max(meta.index);
-            self.handed_out = self.handed_out.max(meta.index);
-            set.records.push(Record::Start { shard, index: meta.index, term: meta.term });
-            out.push(ConsensusOutput::State(StateEvent::SnapshotAccepted(shard, meta)));
-        }
-        self.hard_state = persist.hard_state.unwrap_or(self.hard_state);
-        let voted = (self.hard_state.term, self.hard_state.vote) != (self.written.term, self.written.vote);
-        if voted || (!persist.entries.is_empty() && self.hard_state != self.written) {
-            self.written = self.hard_state;
-            let HardState { term, vote, commit } = self.hard_state;
-            set.records
-                .push(Record::HardState { shard, state: storage::log::HardState { term, vote: vote.0, commit } });
-        }
-        if !persist.entries.is_empty() {
-            let entries = persist.entries.into_iter().map(entry_to_log).collect();
-            set.records.push(Record::Entries { shard, entries });
-        }
-        let nothing = set.records.len() == records_before;
-        self.unwritten += bytes;
-        self.persisting.push_back((persist.number, nothing, bytes));
-        if nothing {
-            self.release(now);
-        } else {
-            numbers.push((shard, persist.number));
-        }
-    }
-
-    fn mark_durable(&mut self, number: u64, now: Mono) {
-        if let Some(entry) = self.persisting.iter_mut().find(|(n, ..)| *n == number) {
-            entry.1 = true;
-        }
-        self.release(now);
-    }
-
-    /// Tells the group about the longest durable run, in order.
-    fn release(&mut self, now: Mono) {
-        let mut last = None;
-        while let Some((number, true, bytes)) = self.persisting.front().copied() {
-            self.persisting.pop_front();
-            self.unwritten -= bytes;
-            last = Some(number);
-        }
-        if let Some(number) = last {
-            self.group.persisted(number, now);
-        }
-    }
-
-    /// Frees log entries that the engine holds and that every follower has, or that exceed what is kept for laggards.
-    fn compact(&mut self, log: &LogReader<D>, bytes_kept: u64, set: &mut WriteSet) {
-        let flushed = self.flushed.0.min(self.applied);
-        if flushed <= self.start {
-            return;
-        }
-        let over = log.bytes(self.handle.id) > bytes_kept;
-        let needed = self.group.lowest_matched().unwrap_or(flushed);
-        let target = if over { flushed } else { flushed.min(needed) };
-        if target <= self.start || (!over && target < self.start + COMPACT_ENTRIES_MIN) {
-            return;
-        }
-        let Some(term) = self.group.term_of(target) else { return };
-        self.group.compact(target, term);
-        self.start = target;
-        set.records.push(Record::Start { shard: self.handle.id, index: target, term });
-    }
-
-    /// Makes role, lease and progress visible to connections and to the state side.
-    fn publish(&mut self, now: Mono, out: &mut Vec<ConsensusOutput>) {
-        let role = (self.group.role(), self.group.term(), self.group.leader());
-        // The lease goes first: nobody may read under the lease of a term that has ended.
-        self.handle.set_lease(self.group.lease_until().unwrap_or_default());
-        self.handle.set_committed(self.group.commit_index());
-        if role != self.role {
-            if role.0 == Role::Leader {
-                (self.balanced_at, self.offered) = (now, false);
-            }
-            self.role = role;
-            self.handle.set_leader(role.2, role.1, now);
-            let (role, term, leader) = role;
-            out.push(ConsensusOutput::State(StateEvent::Role { shard: self.handle.id, role, term, leader }));
         }
     }
 }

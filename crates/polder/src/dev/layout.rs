@@ -36,6 +36,13 @@ struct Marker {
     cluster: String,
     nodes: u8,
     base_port: u16,
+    #[serde(default = "shards_default")]
+    shards: u16,
+}
+
+/// What a directory that does not say it was created with.
+fn shards_default() -> u16 {
+    server::config::SHARDS_DEFAULT
 }
 
 /// A directory that is ours, locked, and the plan of the cluster in it.
@@ -154,10 +161,11 @@ impl Layout {
         let io_threads = (cores / self.nodes.len()).max(2);
         let mut text = format!(
             "# Written by `polder dev` at every start; changes are lost.\nnode = {}\ncluster = {:?}\ndata_dir = {:?}\n\
-             workers = {workers}\nio_threads = {io_threads}\n\n[log]\nformat = \"human\"\n\n[listen]\n",
+             workers = {workers}\nio_threads = {io_threads}\n\n[log]\nformat = \"human\"\n\n[namespaces.cluster]\nshards = {}\n\n[listen]\n",
             node.id,
             self.cluster(),
             node.dir.join("data"),
+            self.marker.shards,
         );
         text.push_str(&endpoints(node));
         for peer in &self.nodes {
@@ -201,6 +209,7 @@ impl Marker {
             cluster: format!("dev-{number:08x}"),
             nodes: args.nodes.unwrap_or(NODES_DEFAULT),
             base_port: args.base_port.unwrap_or(BASE_PORT_DEFAULT),
+            shards: args.shards.unwrap_or_else(shards_default),
         }
     }
 
@@ -221,6 +230,12 @@ impl Marker {
                 "{shown} holds a cluster whose first port is {created}, not {base_port}; its nodes know each other by it"
             );
             return Err(DevError::usage(format!("{what}\n    leave --base-port out, or {begin_anew}")));
+        }
+        if let Some(shards) = args.shards.filter(|n| *n != self.shards) {
+            let created = self.shards;
+            let what =
+                format!("{shown} holds a cluster of {created} shards, not {shards}; splitting shards comes later");
+            return Err(DevError::usage(format!("{what}\n    leave --shards out, or {begin_anew}")));
         }
         Ok(self)
     }
@@ -316,7 +331,8 @@ mod tests {
         }
 
         fn open(&self, nodes: Option<u8>, fresh: bool, base_port: Option<u16>) -> Result<Layout, String> {
-            Layout::open(&DevArgs { nodes, fresh, data: self.0.clone(), base_port }).map_err(|e| e.to_string())
+            Layout::open(&DevArgs { nodes, fresh, data: self.0.clone(), base_port, shards: None })
+                .map_err(|e| e.to_string())
         }
     }
 

@@ -4,7 +4,7 @@ use super::frame::{Frame, FrameError, MAX_BODY_BYTES, decode_frame, encode_frame
 use super::hello::PROTOCOL_VERSION;
 use super::wire::Wire;
 use bytes::{Bytes, BytesMut};
-use cluster::{ForwardedReply, PeerMessage, Request, SnapshotChunk, SnapshotId};
+use cluster::{Fitness, ForwardedReply, PeerMessage, Request, SnapshotChunk, SnapshotId};
 use command::SessionId;
 use consensus::{Message, SnapshotMeta};
 use stdx::codec::{DecodeError, Put, Reader};
@@ -72,12 +72,13 @@ fn put_body(message: &PeerMessage, out: &mut Vec<u8>) {
             shard.put(out);
             message.put(out);
         }
-        PeerMessage::Liveness { sent_at, echo, leading, full, map_version } => {
+        PeerMessage::Liveness { sent_at, echo, leading, full, map_version, fitness } => {
             sent_at.put(out);
             echo.put(out);
             leading.put(out);
             full.put(out);
             map_version.put(out);
+            fitness.put(out);
         }
         PeerMessage::Hibernate { shards } => shards.put(out),
         PeerMessage::MapWanted => {}
@@ -124,6 +125,7 @@ fn take_body(kind: u8, r: &mut Reader) -> Result<Option<PeerMessage>, DecodeErro
             leading: Vec::read(r)?,
             full: bool::read(r)?,
             map_version: u64::read(r)?,
+            fitness: Fitness::read(r)?,
         },
         tag::HIBERNATE => PeerMessage::Hibernate { shards: Vec::read(r)? },
         tag::MAP_WANTED => PeerMessage::MapWanted,

@@ -34,5 +34,5 @@ mod wire;
 mod work;
 
 pub use frame::{FrameError, MAX_BODY_BYTES, bytes_wanted};
-pub use hello::{Hello, MAX_CLUSTER_ID_BYTES, PROTOCOL_VERSION};
+pub use hello::{Hello, MAX_CLUSTER_ID_BYTES, PROTOCOL_VERSION, Standing};
 pub use message::{decode, encode_into};

@@ -58,7 +58,7 @@ impl Wire for Message {
 
 /// The kind whose wire tag is its value in `consensus`.
 fn message_kind(tag: u8) -> Result<MessageKind, DecodeError> {
-    const KINDS: [MessageKind; 11] = [
+    const KINDS: [MessageKind; 12] = [
         MessageKind::Append,
         MessageKind::AppendResponse,
         MessageKind::RequestVote,
@@ -70,6 +70,7 @@ fn message_kind(tag: u8) -> Result<MessageKind, DecodeError> {
         MessageKind::RequestPreVote,
         MessageKind::RequestPreVoteResponse,
         MessageKind::TransferLeader,
+        MessageKind::Joining,
     ];
     KINDS.into_iter().find(|k| *k as u8 == tag).ok_or(DecodeError::Malformed("kind of a Raft message"))
 }

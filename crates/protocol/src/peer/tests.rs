@@ -1,7 +1,7 @@
 use super::frame::{FrameError, HEADER_BYTES, MAX_BODY_BYTES};
-use super::{Hello, MAX_CLUSTER_ID_BYTES, PROTOCOL_VERSION, bytes_wanted, decode, encode_into};
+use super::{Hello, MAX_CLUSTER_ID_BYTES, PROTOCOL_VERSION, Standing, bytes_wanted, decode, encode_into};
 use bytes::{Bytes, BytesMut};
-use cluster::{ForwardedReply, PeerMessage, Request, SnapshotChunk, SnapshotId};
+use cluster::{Fitness, ForwardedReply, PeerMessage, Request, SnapshotChunk, SnapshotId};
 use command::{Command, Fault, Reply, SessionId, Work};
 use consensus::{Entry, EntryKind, Membership, Message, MessageKind, SnapshotMeta};
 use proptest::collection::vec;
@@ -106,13 +106,14 @@ fn samples() -> Vec<PeerMessage> {
             leading: vec![(ShardId(0), 3), (ShardId(200), 4)],
             full: true,
             map_version: 12,
+            fitness: Fitness::Full,
         },
         PeerMessage::Hibernate { shards: vec![(ShardId(1), 2, 3)] },
         PeerMessage::MapWanted,
         PeerMessage::Map { json: Bytes::from_static(b"{}") },
         forward(Work::Single(command("SET k v"))),
         forward(Work::Transaction { commands: vec![command("GET k"), command("client id")], watched: true }),
-        forward(Work::Watch { keys: vec![Bytes::from_static(b"k")] }),
+        forward(Work::Watch { keys: vec![Bytes::from_static(b"k")], continues: true }),
         forward(Work::Unwatch),
         answer(ForwardedReply::Done(every_reply)),
         PeerMessage::SessionClosed { session: SessionId { node: NodeId(2), client: 77 } },
@@ -281,6 +282,7 @@ fn a_message_too_large_to_send_leaves_the_buffer_alone() {
 fn hello(cluster: &str, versions: (u8, u8)) -> Hello {
     let mut hello = Hello::new(cluster.into(), NodeId(3), 99);
     (hello.min_version, hello.max_version) = versions;
+    hello.standing = Standing { directory: 7, founded: true, whole: true, founders: [(3, 7), (4, 8)].into() };
     hello
 }
 
@@ -291,7 +293,7 @@ fn hello_introduces_and_refuses() {
     ours.encode_into(&mut out).unwrap();
     assert_eq!(
         hex(&out),
-        "9e500000000000001f00000021ee0695504f4c4445520d0a01020300000000000000630000000000000004626c7565"
+        "9e5000000000000049000000cff3d68d504f4c4445520d0a01020300000000000000630000000000000004626c7565030700000000000000020300000000000000070000000000000004000000000000000800000000000000"
     );
     for cut in 0..out.len() {
         assert_eq!(Hello::decode(&mut BytesMut::from(&out[..cut])), Ok(None));
@@ -345,15 +347,15 @@ fn any_message() -> impl Strategy<Value = PeerMessage> {
     let shard = || any::<u32>().prop_map(ShardId);
     prop_oneof![
         (shard(), any_raft()).prop_map(|(shard, message)| PeerMessage::Raft { shard, message }),
-        (any::<u64>(), any::<u64>(), vec((shard(), any::<u64>()), 0..9), any::<bool>(), any::<u64>()).prop_map(
-            |(sent_at, echo, leading, full, map_version)| PeerMessage::Liveness {
+        (any::<u64>(), any::<u64>(), vec((shard(), any::<u64>()), 0..9), (any::<bool>(), 0..3_usize), any::<u64>())
+            .prop_map(|(sent_at, echo, leading, (full, fitness), map_version)| PeerMessage::Liveness {
                 sent_at,
                 echo,
                 leading,
                 full,
-                map_version
-            }
-        ),
+                map_version,
+                fitness: [Fitness::Fit, Fitness::Full, Fitness::Unfit][fitness],
+            }),
         vec((shard(), any::<u64>(), any::<u64>()), 0..9).prop_map(|shards| PeerMessage::Hibernate { shards }),
         (any::<u64>(), any_bytes(), any_bytes()).prop_map(|(id, key, value)| {
             let args = [Bytes::from_static(b"set"), key, value].into_iter().collect();

@@ -1,6 +1,7 @@
 //! How values are laid out in bodies.
 
 use bytes::Bytes;
+use cluster::Fitness;
 use stdx::codec::{DecodeError, Put, Reader};
 use stdx::{NodeId, ShardId};
 
@@ -71,6 +72,24 @@ impl Wire for bool {
             0 => Ok(false),
             1 => Ok(true),
             _ => Err(DecodeError::Malformed("boolean")),
+        }
+    }
+}
+
+impl Wire for Fitness {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.put_u8(match self {
+            Fitness::Fit => 0,
+            Fitness::Full => 1,
+            Fitness::Unfit => 2,
+        });
+    }
+    fn read(r: &mut Reader) -> Result<Fitness, DecodeError> {
+        match r.u8()? {
+            0 => Ok(Fitness::Fit),
+            1 => Ok(Fitness::Full),
+            2 => Ok(Fitness::Unfit),
+            _ => Err(DecodeError::Malformed("fitness")),
         }
     }
 }

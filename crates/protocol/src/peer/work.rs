@@ -59,8 +59,9 @@ impl Wire for Work {
                 watched.put(out);
                 commands.put(out);
             }
-            Work::Watch { keys } => {
+            Work::Watch { keys, continues } => {
                 out.put_u8(WATCH);
+                continues.put(out);
                 keys.put(out);
             }
             Work::Unwatch => out.put_u8(UNWATCH),
@@ -71,7 +72,7 @@ impl Wire for Work {
         Ok(match r.u8()? {
             SINGLE => Work::Single(Command::read(r)?),
             TRANSACTION => Work::Transaction { watched: bool::read(r)?, commands: Vec::read(r)? },
-            WATCH => Work::Watch { keys: Vec::read(r)? },
+            WATCH => Work::Watch { continues: bool::read(r)?, keys: Vec::read(r)? },
             UNWATCH => Work::Unwatch,
             _ => return Err(DecodeError::Malformed("kind of work")),
         })

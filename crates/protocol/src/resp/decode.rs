@@ -34,6 +34,8 @@ pub struct Decoder {
     word: Option<usize>,
     /// Bytes behind `at` that are known to hold no end of line.
     scanned: usize,
+    /// The longest word, when that is less than the longest value.
+    word_max: Option<usize>,
     /// Where the words are: begin and end.
     spans: SmallVec<[(u32, u32); INLINE_SPANS]>,
 }
@@ -43,6 +45,11 @@ impl Decoder {
     #[must_use]
     pub fn new() -> Decoder {
         Decoder::default()
+    }
+
+    /// Lets words be at most so long, in bytes, and never longer than the longest value.
+    pub fn limit_words(&mut self, bytes: usize) {
+        self.word_max = Some(bytes);
     }
 
     /// The next request of `buffer`, whose bytes are taken out; `None` when more bytes are needed. Empty requests are
@@ -111,7 +118,7 @@ impl Decoder {
                     };
                     let length = usize::try_from(claimed)
                         .ok()
-                        .filter(|n| *n <= MAX_VALUE_BYTES)
+                        .filter(|n| *n <= self.word_max.unwrap_or(MAX_VALUE_BYTES).min(MAX_VALUE_BYTES))
                         .ok_or(ProtocolError::InvalidBulkLength)?;
                     if self.at + length + 2 > MAX_REQUEST_BYTES {
                         return Err(ProtocolError::RequestTooBig);

@@ -8,14 +8,13 @@
 //! shrink. A client that does not read at all holds at most that much, and is closed when nothing moved for a while
 //! (`Sweeper`).
 
-use super::pipeline::{Manner, Pipeline};
 use crate::clock;
 use crate::mailbox::{Delivery, Mail, Mailbox, Waiter, Wakes};
 use crate::node::Node;
 use bytes::BytesMut;
 use cluster::{PeerMessage, Request};
-use command::{Args, Reply, SessionId};
-use node::gateway::{Action, Client, Context, Finish, Outcome, Port, Session};
+use command::{Args, Fault, Reply, SessionId};
+use node::gateway::{Action, Client, Context, Finish, Outcome, Pipeline, Port, Session, Way};
 use node::{RouteTable, StateInput, Task};
 use protocol::resp::{Decoder, Version, encode};
 use std::cell::RefCell;
@@ -27,7 +26,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{self, Poll};
 use std::time::Duration;
 use stdx::{Mono, WallMs};
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Bytes read at once. The buffer belongs to the thread, so that an idle connection holds none.
@@ -41,6 +40,11 @@ const OUTPUT_KEEP_BYTES: usize = 16 * 1024;
 /// Room reserved at once for a word that is being received: what a client only claims takes no memory beyond this.
 const RESERVE_BYTES_MAX: usize = 1024 * 1024;
 
+/// How long a client of a node that ends hears its commands refused, before the connection is closed.
+const FINISH_GRACE: Duration = Duration::from_millis(200);
+/// How long the end of the stream may take to reach the client.
+const LINGER: Duration = Duration::from_millis(200);
+
 thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
 }
@@ -50,6 +54,10 @@ enum Event {
     Bytes(usize),
     Answers,
     Writable,
+    /// The node ends.
+    Finish,
+    /// The client had time to hear that the node ends.
+    GraceOver,
     Closed,
 }
 
@@ -58,10 +66,19 @@ enum Event {
 enum End {
     /// By the client, or a reply that says so was written.
     Orderly,
-    /// CLIENT KILL, or the end of the process.
+    /// CLIENT KILL, a limit, or the end of the process.
     Killed,
     /// The socket failed.
     Failed,
+}
+
+/// What becomes of a reply.
+#[derive(Clone, Copy, Debug)]
+struct Manner {
+    /// How it is encoded.
+    version: Version,
+    /// CLIENT REPLY: it is thrown away.
+    mute: bool,
 }
 
 /// A connection being served.
@@ -77,13 +94,17 @@ pub struct Connection {
     input: BytesMut,
     output: Vec<u8>,
     written: usize,
-    pipeline: Pipeline,
+    pipeline: Pipeline<Manner>,
     deliveries: Vec<Delivery>,
     /// Requests of this batch, by worker, and those for the dispatcher.
     local: Vec<Vec<Task<Waiter>>>,
     elsewhere: Vec<Task<Waiter>>,
     last_command: &'static str,
     closing: bool,
+    /// The node ends: commands are refused.
+    finishing: bool,
+    /// When a connection of a node that ends is closed.
+    grace: Option<Pin<Box<tokio::time::Sleep>>>,
     received: u64,
     sent: u64,
 }
@@ -117,6 +138,8 @@ impl Connection {
             elsewhere: Vec::new(),
             last_command: "",
             closing: false,
+            finishing: false,
+            grace: None,
             received: 0,
             sent: 0,
         }
@@ -128,6 +151,10 @@ impl Connection {
         tracing::debug!(client = self.client.id, ?end, "connection closed");
         self.session.tally.flush(&self.node.gateway.stats);
         self.forget_watches();
+        if end == End::Orderly && self.closing {
+            // Boxed: a connection that is served needs no room for this.
+            Box::pin(self.linger()).await;
+        }
         self.node.gateway.clients.disconnect(self.client.id);
     }
 
@@ -143,6 +170,14 @@ impl Connection {
                 Event::Bytes(n) => self.received += n as u64,
                 Event::Answers => self.take_answers(),
                 Event::Writable => {}
+                Event::Finish => {
+                    self.finishing = true;
+                    self.grace = Some(Box::pin(tokio::time::sleep(FINISH_GRACE)));
+                }
+                Event::GraceOver => {
+                    self.grace = None;
+                    self.closing = true;
+                }
             }
             // Writing may make room for commands that wait in the input, and those may add replies.
             loop {
@@ -159,6 +194,15 @@ impl Connection {
                 }
             }
             self.publish();
+            let unread = self.output.len() - self.written + self.pipeline.ready_bytes();
+            if unread > self.node.gateway.settings.output_limit() {
+                tracing::info!(
+                    client = self.client.id,
+                    unread,
+                    "closed: more replies are unread than a client may leave"
+                );
+                return End::Killed;
+            }
             if self.closing && self.pipeline.is_empty() && self.output.is_empty() {
                 return End::Orderly;
             }
@@ -168,6 +212,12 @@ impl Connection {
     fn poll_event(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<Event>> {
         if let Poll::Ready(mail) = self.mailbox.poll(cx, &mut self.deliveries) {
             return Poll::Ready(Ok(if mail == Mail::Closed { Event::Closed } else { Event::Answers }));
+        }
+        if !self.finishing && self.mailbox.is_finishing() {
+            return Poll::Ready(Ok(Event::Finish));
+        }
+        if self.grace.as_mut().is_some_and(|grace| grace.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Ok(Event::GraceOver));
         }
         if !self.output.is_empty()
             && let Poll::Ready(ready) = self.stream.poll_write_ready(cx)
@@ -226,6 +276,7 @@ impl Connection {
             self.table_version = self.node.shared.version();
             self.table = self.node.shared.table();
         }
+        self.decoder.limit_words(self.node.gateway.settings.bulk_limit());
         let mut any = false;
         while self.may_take() {
             match self.decoder.decode(&mut self.input) {
@@ -253,6 +304,10 @@ impl Connection {
     }
 
     fn command(&mut self, args: Args, now: Mono, wall: WallMs) {
+        if self.finishing {
+            self.reply(Fault::ShuttingDown.into(), Manner { version: self.version(), mute: false });
+            return;
+        }
         let node = self.node.clone();
         let table = self.table.clone();
         let cx = Context { gateway: &node.gateway, table: &table, now, wall };
@@ -276,25 +331,28 @@ impl Connection {
 
     fn dispatch(&mut self, request: Request, finish: Finish, manner: Manner, now: Mono) {
         let shard = request.shard;
-        let handle = self.table.shards.get(&shard).filter(|h| h.leader() == Some(self.node.id) || request.stale_ok);
-        let worker = handle.filter(|h| h.local.is_some()).map(|h| h.worker);
-        let direct = worker.filter(|_| !self.pipeline.has_detours());
+        let way = self.pipeline.way(&request, &self.table, self.node.id);
         self.session.sent(shard);
-        let slot = self.pipeline.asked(shard, finish, direct.is_none(), request.work.is_read(), manner);
+        let slot = self.pipeline.asked(shard, finish, way, request.work.is_read(), manner);
         let task = self.task(request, slot, 0, now);
-        match direct {
-            Some(worker) => self.local[worker].push(task),
-            None => self.elsewhere.push(task),
+        self.send(task, way);
+    }
+
+    fn send(&mut self, task: Task<Waiter>, way: Way) {
+        match way {
+            Way::Local(worker) => self.local[worker].push(task),
+            Way::Dispatched => self.elsewhere.push(task),
         }
     }
 
     fn fan(&mut self, requests: Vec<Request>, finish: Finish, manner: Manner, now: Mono) {
-        let shards: Vec<_> = requests.iter().map(|r| r.shard).collect();
-        shards.iter().for_each(|shard| self.session.sent(*shard));
-        let slot = self.pipeline.fanned(shards, finish, manner);
-        for (part, request) in (0..).zip(requests) {
+        let way = |r: &Request| (r.shard, self.pipeline.way(r, &self.table, self.node.id));
+        let parts: Vec<_> = requests.iter().map(way).collect();
+        parts.iter().for_each(|(shard, _)| self.session.sent(*shard));
+        let slot = self.pipeline.fanned(parts.clone(), finish, manner);
+        for ((part, request), (_, way)) in (0..).zip(requests).zip(parts) {
             let task = self.task(request, slot, part, now);
-            self.elsewhere.push(task);
+            self.send(task, way);
         }
     }
 
@@ -323,7 +381,8 @@ impl Connection {
             if let Err(fault) = &delivery.answer {
                 self.node.gateway.stats.error(&fault.to_string());
             }
-            self.pipeline.deliver(delivery, &mut self.session);
+            let Delivery { slot, part, answer } = delivery;
+            self.pipeline.deliver(slot, part, answer, &mut self.session);
         }
     }
 
@@ -381,6 +440,18 @@ impl Connection {
             self.client.publish(profile);
         }
         self.client.touch(clock::now(), self.last_command, self.input.len(), self.output.len() - self.written);
+    }
+
+    /// Says that nothing more comes, and takes what the client had sent by then: closing a socket with unread bytes would
+    /// destroy replies on their way.
+    async fn linger(&mut self) {
+        let discard = async {
+            // What fails here has ended the connection, which is all that is wanted.
+            let _ = self.stream.shutdown().await;
+            let mut scratch = [0; 1024];
+            while matches!(self.stream.read(&mut scratch).await, Ok(n) if n > 0) {}
+        };
+        let _ = tokio::time::timeout(LINGER, discard).await;
     }
 
     fn forget_watches(&self) {

@@ -1,7 +1,6 @@
 //! Clients of the Redis protocol: listening, one task for each connection, and closing those that only hold memory.
 
 mod connection;
-mod pipeline;
 
 use crate::clock;
 use crate::mailbox::{Mailbox, MailboxCloser};

@@ -24,6 +24,8 @@ mod source;
 mod tests;
 mod typed;
 
+/// How many shards a namespace may have, and has unless told otherwise.
+pub use cluster::{SHARDS_DEFAULT, SHARDS_MAX};
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use reference::{annotated_default, markdown};
 pub use source::Sources;
@@ -52,6 +54,8 @@ pub struct Config {
     pub peers: BTreeMap<u64, NodeRecord>,
     /// Failure domain of this node; empty when unknown.
     pub zone: String,
+    /// Shards of namespace `cluster` of a new cluster; one that exists keeps its own.
+    pub shards: u16,
     /// Timing of consensus.
     pub raft: Raft,
     /// Workers: each owns some replicas and one log. At least one.

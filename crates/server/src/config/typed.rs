@@ -107,6 +107,7 @@ impl<'a> Typed<'a> {
             advertise,
             peers,
             zone,
+            shards: u16::try_from(self.number("namespaces.cluster.shards")).unwrap_or(cluster::SHARDS_MAX),
             raft: Raft {
                 tick: self.duration("raft.tick"),
                 heartbeat: self.duration("raft.heartbeat"),

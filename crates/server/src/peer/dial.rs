@@ -63,13 +63,16 @@ async fn connect(node: &Node, peer: NodeId, hello: &Hello) -> Result<TcpStream, 
         tokio::time::timeout(CONNECT_LIMIT, connecting).await.unwrap_or(Err(std::io::ErrorKind::TimedOut.into()))?;
     stream.set_nodelay(true)?;
     let mut out = Vec::new();
-    hello.encode_into(&mut out)?;
+    Hello { standing: node.standing(), ..hello.clone() }.encode_into(&mut out)?;
     stream.write_all(&out).await?;
     let mut buffer = BytesMut::new();
     let theirs = read_hello(&mut stream, &mut buffer).await?;
     hello.agree(&theirs)?;
     if theirs.node != peer {
         return Err(LinkError::OtherNode(theirs.node));
+    }
+    if theirs.asks_only {
+        return Err(LinkError::NotYet);
     }
     Ok(stream)
 }

@@ -55,9 +55,12 @@ async fn serve(node: &Arc<Node>, mut stream: TcpStream, hello: &Hello) -> Result
     let mut buffer = BytesMut::new();
     let theirs = read_hello(&mut stream, &mut buffer).await?;
     let mut out = Vec::new();
-    hello.encode_into(&mut out)?;
+    Hello { standing: node.standing(), ..hello.clone() }.encode_into(&mut out)?;
     stream.write_all(&out).await?;
     hello.agree(&theirs)?;
+    if theirs.asks_only {
+        return Ok(());
+    }
     let known = node.shared.table().map.nodes.contains_key(&theirs.node.0) && theirs.node != node.id;
     if !known {
         return Err(LinkError::OtherNode(theirs.node));

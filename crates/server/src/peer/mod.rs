@@ -45,13 +45,16 @@ pub enum LinkError {
     /// The other end closed the connection.
     #[error("closed by the other end")]
     Closed,
+    /// The other end waits for others before it takes part.
+    #[error("the node does not take part yet")]
+    NotYet,
     /// Nothing could be written for a long time.
     #[error("the link is stuck")]
     Stuck,
 }
 
 /// Reads the other end's introduction. What follows it stays in `buffer`.
-async fn read_hello(stream: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut) -> Result<Hello, LinkError> {
+pub async fn read_hello(stream: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut) -> Result<Hello, LinkError> {
     let read = async {
         loop {
             if let Some(hello) = Hello::decode(buffer)? {

@@ -1,10 +1,11 @@
 //! Where the messages of a peer go. A batch of them costs each worker one send.
 
 use crate::clock;
+use crate::inbox::Hurry;
 use crate::mailbox::{Waiter, Wakes};
 use crate::node::Node;
 use cluster::{ForwardedReply, PeerMessage, Request};
-use command::Work;
+use command::{Fault, Work};
 use node::{ConsensusInput, RouteTable, StateInput, Task, worker_of};
 use std::sync::Arc;
 use stdx::{NodeId, ShardId};
@@ -81,6 +82,11 @@ impl Router {
 
     /// A read under a valid lease is answered here, unless the same connection's earlier requests are under way.
     fn forward(&mut self, id: u64, request: Request) {
+        if self.node.is_refusing() {
+            let outcome = ForwardedReply::Failed(Fault::ShuttingDown);
+            self.wakes.send(self.from, PeerMessage::ForwardReply { id, outcome });
+            return;
+        }
         if let Work::Single(command) = &request.work
             && command.spec.is_readonly()
             && !self.node.forwards_under_way(self.from, request.session.client)
@@ -117,7 +123,7 @@ impl Router {
                 batch.consensus.retain(|input| !matches!(input, ConsensusInput::Raft(..)));
             }
             batch.raft = 0;
-            inbox.consensus.send_all(&mut batch.consensus);
+            inbox.consensus.send_all(&mut batch.consensus, Hurry::Soon);
             if !batch.tasks.is_empty() {
                 self.node.submit_local(at, std::mem::take(&mut batch.tasks), &mut self.wakes);
             }

@@ -1,12 +1,13 @@
 //! Bringing the parts of a node together.
 
-use super::{Server, Threads, keep_time, start_flusher};
+use super::{Server, Threads, keep_time, start_flusher, watch_engine};
 use crate::client;
 use crate::clock;
 use crate::config::Config;
-use crate::datadir::{DataDir, load_map, log_identity};
+use crate::datadir::{DataDir, Stage, load_map, log_identity};
 use crate::disk::SharedDisk;
 use crate::error::StartError;
+use crate::founding::{Reason, decide, others_whole, unless_stopped};
 use crate::http;
 use crate::inbox::{Inbox, Outlet};
 use crate::mailbox::Waiter;
@@ -16,10 +17,11 @@ use crate::telemetry;
 use crate::worker::{ConsensusThread, LogThread, StateThread, spawn};
 use ::node::gateway::{Facts, Gateway, Port, Settings};
 use ::node::{
-    Boot, ConsensusConfig, ConsensusInput, ConsensusSide, SWEEP_INTERVAL, Shared, StateConfig, StateInput, StateSide,
-    TransferConfig, WorkerBoot, boot,
+    Boot, ConsensusConfig, ConsensusInput, ConsensusSide, Origin, SWEEP_INTERVAL, Shared, StateConfig, StateInput,
+    StateSide, TransferConfig, WorkerBoot, boot,
 };
-use protocol::peer::Hello;
+use protocol::peer::{Hello, Standing};
+use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
@@ -27,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stdx::{NodeId, Rng};
 use storage::log::{Log, LogOptions, LogReader, LogWriter, Preparer, Recovered};
-use storage::{FjallEngine, FjallOptions, Store, StoreOptions};
+use storage::{EngineError, FjallEngine, FjallOptions, Store, StoreOptions};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -36,8 +38,6 @@ use tokio::sync::watch;
 const HIBERNATE_AFTER: Duration = Duration::from_secs(10);
 /// How often a leadership that the map prefers elsewhere is offered to that node.
 const BALANCE_INTERVAL: Duration = Duration::from_secs(5);
-/// The least log kept for a replica that lags, in bytes: shorter outages than this should not cost a snapshot.
-const LOG_KEPT_MIN_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Sockets that are listened on.
 struct Listeners {
@@ -60,25 +60,41 @@ struct Queues {
     state: Outlet<StateInput<Waiter>>,
 }
 
-pub(super) fn start(mut config: Config) -> Result<Server, StartError> {
+/// Starts a node. With `signals`, SIGTERM and SIGINT end it while it waits for others.
+pub(super) fn start(mut config: Config, signals: bool) -> Result<Server, StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.io_threads)
         .thread_name("io")
         .enable_all()
         .build()?;
-    let listeners = runtime.block_on(listen(&config))?;
-    let data = DataDir::open(&config)?;
+    let entrance = Entrance::open(&runtime, &config, signals)?;
+    let mut data = DataDir::open(&config, entropy() >> 1)?;
     config.workers = data.workers;
-    let (logs, recovered) = open_logs(&config, &data)?;
-    let store = open_store(&config, &data)?;
-    let map = load_map(&store, &config)?;
-    let Boot { table, workers: boots, rebuilt } = boot(config.node, map, &store, &recovered, clock::now())?;
+    if data.stage() == Stage::Empty {
+        let directory = data.directory();
+        let reason = Reason::default();
+        let decision = entrance.wait(&reason, decide(&config, directory, &entrance.peer, &reason))?;
+        tracing::info!(?decision, "the data directory is empty");
+        data.decided(decision)?;
+    }
+    let (mut logs, recovered) = open_logs(&config, &data)?;
+    let (store, booted) = open_state(&config, &data, &recovered, &entrance)?;
+    let Boot { table, workers: boots, rebuilt } = booted;
+    for (worker, (boot, log)) in boots.iter().zip(&mut logs).enumerate() {
+        if !boot.first.records.is_empty() {
+            let first = log.writer.append(&boot.first).and_then(|()| log.writer.sync());
+            first.map_err(|error| StartError::Log { worker, error })?;
+        }
+    }
+    data.begin_membership()?;
+    let listeners = runtime.block_on(listen(&config, entrance))?;
     let shared = Arc::new(Shared::new(config.node, table));
     let gateway = Arc::new(gateway(&config));
     let others: Vec<NodeId> = config.peers.keys().map(|id| NodeId(*id)).filter(|id| *id != config.node).collect();
     let peers = Peers::new(others.iter().copied(), config.limits.peer_queue_bytes);
     let (inboxes, queues): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| queues(config.limits.worker_queue)).unzip();
-    let node = Arc::new(Node::new(config, shared, gateway, inboxes, peers, store.clone(), entropy() >> 1));
+    let standing = standing(&data);
+    let node = Arc::new(Node::new(config, shared, gateway, inboxes, peers, store.clone(), standing, entropy() >> 1));
     rebuilt.into_iter().for_each(|(shard, why)| node.fence(shard, why));
     let mut preparers = Vec::new();
     let mut workers = Vec::new();
@@ -90,6 +106,7 @@ pub(super) fn start(mut config: Config) -> Result<Server, StartError> {
     let (stop_clients, clients_stopped) = watch::channel(false);
     let (stop_peers, peers_stopped) = watch::channel(false);
     start_tasks(&runtime, &node, listeners, &others, clients_stopped, peers_stopped);
+    runtime.spawn(watch_engine(node.clone(), data.engine_mark()));
     tracing::info!(
         node = node.id.0,
         redis = %node.config.listen.redis,
@@ -104,16 +121,48 @@ pub(super) fn start(mut config: Config) -> Result<Server, StartError> {
 /// Connections that may wait to be accepted: a storm of clients after a failover must not run into the kernel's retries.
 const BACKLOG: u32 = 4096;
 
-async fn listen(config: &Config) -> Result<Listeners, StartError> {
-    let on = |address: SocketAddr, purpose: &'static str| async move {
-        bind(address).map_err(|error| StartError::Listen { address, purpose, error })
-    };
+/// The listeners that are there before a node takes part: others ask how it stands, and operators for what it waits.
+struct Entrance<'a> {
+    runtime: &'a Runtime,
+    peer: TcpListener,
+    http: TcpListener,
+    signals: bool,
+}
+
+impl<'a> Entrance<'a> {
+    fn open(runtime: &'a Runtime, config: &Config, signals: bool) -> Result<Entrance<'a>, StartError> {
+        let (peer, http) = runtime.block_on(async {
+            let peer = listen_on(config.listen.peer, "peers")?;
+            Ok::<_, StartError>((peer, listen_on(config.listen.http, "HTTP")?))
+        })?;
+        Ok(Entrance { runtime, peer, http, signals })
+    }
+
+    /// Runs a wait, which puts into `reason` for what it waits.
+    fn wait<T>(&self, reason: &Reason, work: impl Future<Output = T>) -> Result<T, StartError> {
+        self.runtime.block_on(async {
+            let listener = std::net::TcpListener::from(rustix::io::dup(&self.http).map_err(io::Error::from)?);
+            let serving = tokio::spawn(http::serve_waiting(reason.clone(), TcpListener::from_std(listener)?));
+            let done = unless_stopped(work, self.signals).await;
+            serving.abort();
+            // It ends by that.
+            let _ = serving.await;
+            done
+        })
+    }
+}
+
+async fn listen(config: &Config, entrance: Entrance<'_>) -> Result<Listeners, StartError> {
     Ok(Listeners {
-        peer: on(config.listen.peer, "peers").await?,
-        redis: on(config.listen.redis, "the Redis protocol").await?,
-        redis_cluster: on(config.listen.redis_cluster, "the Redis Cluster protocol").await?,
-        http: on(config.listen.http, "HTTP").await?,
+        peer: entrance.peer,
+        redis: listen_on(config.listen.redis, "the Redis protocol")?,
+        redis_cluster: listen_on(config.listen.redis_cluster, "the Redis Cluster protocol")?,
+        http: entrance.http,
     })
+}
+
+fn listen_on(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, StartError> {
+    bind(address).map_err(|error| StartError::Listen { address, purpose, error })
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -145,6 +194,47 @@ fn open_logs(config: &Config, data: &DataDir) -> Result<(Vec<WorkerLog>, Vec<Rec
         all.push(recovered);
     }
     Ok((logs, all))
+}
+
+/// How this node stands for others, as far as its data directory says.
+fn standing(data: &DataDir) -> Standing {
+    let founded = data.stage() != Stage::Empty;
+    Standing { directory: data.directory(), founded, whole: false, founders: data.founders().clone() }
+}
+
+/// Opens the state and brings it together with the logs. A damaged engine is set aside for an empty one when enough others
+/// are whole: what it held is rebuilt from them.
+fn open_state(
+    config: &Config,
+    data: &DataDir,
+    recovered: &[Recovered],
+    entrance: &Entrance<'_>,
+) -> Result<(Store, Boot), StartError> {
+    let why = match data.marked_engine() {
+        Some(why) => why,
+        None => match try_open_state(config, data, recovered) {
+            Err(StartError::Engine(EngineError::Damaged(why))) if config.peers.len() > 1 => {
+                tracing::error!(why, "the engine is damaged");
+                let reason = Reason::default();
+                entrance.wait(&reason, others_whole(config, standing(data), &entrance.peer, &reason))?;
+                why
+            }
+            opened => return opened,
+        },
+    };
+    data.set_aside_engine(&why)?;
+    try_open_state(config, data, recovered)
+}
+
+fn try_open_state(config: &Config, data: &DataDir, recovered: &[Recovered]) -> Result<(Store, Boot), StartError> {
+    let store = open_store(config, data)?;
+    let map = load_map(&store, config)?;
+    let origin = match data.stage() {
+        Stage::Founding => Origin::Founding,
+        Stage::Empty | Stage::Member => Origin::Existing,
+    };
+    let boot = boot(config.node, map, &store, recovered, origin, clock::now())?;
+    Ok((store, boot))
 }
 
 fn open_store(config: &Config, data: &DataDir) -> Result<Store, StartError> {
@@ -207,13 +297,9 @@ fn start_worker(
     worker: usize,
     boot: WorkerBoot,
     queues: Queues,
-    mut writer: LogWriter<SharedDisk>,
+    writer: LogWriter<SharedDisk>,
     reader: LogReader<SharedDisk>,
 ) -> Result<Threads, StartError> {
-    if !boot.first.records.is_empty() {
-        let first = writer.append(&boot.first).and_then(|()| writer.sync());
-        first.map_err(|error| StartError::Log { worker, error })?;
-    }
     let mut rng = Rng::new(entropy());
     let consensus = consensus_config(&node.config, boot.replicas.len());
     let side = ConsensusSide::new(node.id, consensus, reader, boot.replicas, &mut rng, clock::now())
@@ -225,6 +311,7 @@ fn start_worker(
         transfer: TransferConfig::default(),
         sweep_interval: SWEEP_INTERVAL,
         nodes: node.config.peers.clone(),
+        shards: node.config.shards,
     };
     let side = StateSide::new(node.id, config, boot.states, rng);
     let state = StateThread { node: node.clone(), worker, side, queue: queues.state };
@@ -245,13 +332,9 @@ fn consensus_config(config: &Config, replicas: usize) -> ConsensusConfig {
         lease: config.raft.lease,
         ..consensus::Config::new(config.node)
     };
-    let share = config.limits.log.max_log_bytes / 2 / replicas.max(1) as u64;
-    ConsensusConfig {
-        raft,
-        hibernate_after: HIBERNATE_AFTER,
-        log_bytes_kept: share.max(LOG_KEPT_MIN_BYTES),
-        balance_interval: BALANCE_INTERVAL,
-    }
+    // What is kept for replicas that lag is half of the log at most, however many shards there are.
+    let log_bytes_kept = config.limits.log.max_log_bytes / 2 / replicas.max(1) as u64;
+    ConsensusConfig { raft, hibernate_after: HIBERNATE_AFTER, log_bytes_kept, balance_interval: BALANCE_INTERVAL }
 }
 
 fn start_tasks(

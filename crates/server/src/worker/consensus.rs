@@ -1,7 +1,7 @@
 //! The thread of a worker's consensus side.
 
 use crate::clock;
-use crate::inbox::{Inbox, Outlet, Round};
+use crate::inbox::{Hurry, Inbox, Outlet, Round};
 use crate::mailbox::Wakes;
 use crate::node::Node;
 use node::{ConsensusInput, ConsensusOutput, ConsensusSide, StateEvent, StateInput};
@@ -12,8 +12,15 @@ use stdx::Mono;
 use storage::Disk;
 use storage::log::WriteSet;
 
-/// A sync that takes longer means a disk that stalls: leaderships are better held by others.
+/// A write or sync of the log that takes longer means a disk that stalls: leaderships are better held by others. Longer than
+/// an ordinary disk ever takes, shorter than a request's time-out.
 const STALL_LIMIT: Duration = Duration::from_secs(2);
+/// A disk that did not stall for so long is trusted again.
+const STALL_RECOVERY: Duration = Duration::from_secs(5);
+
+/// How long messages and proposals are collected while a write is on its way to the disk: about as long as a fast disk
+/// takes. What they lead to would have to wait for the disk, too, and so shares one write and one sync afterwards.
+const SYNC_WAIT: Duration = Duration::from_micros(200);
 
 /// What the thread owns.
 pub struct ConsensusThread<D: Disk + Clone> {
@@ -38,11 +45,12 @@ impl<D: Disk + Clone> ConsensusThread<D> {
         let mut out = Vec::new();
         let mut effects = Effects::default();
         let mut tick_at = clock::now();
-        let mut stalled = false;
+        let mut stall = None;
+        let mut quiet = Duration::ZERO;
         loop {
             let (node, side) = (&self.node, &mut self.side);
             let inbox = &node.workers[self.worker];
-            let round = self.queue.receive(tick_at.since(clock::now()), &mut inputs);
+            let round = self.queue.receive(tick_at.since(clock::now()), quiet, &mut inputs);
             let mut raft = 0;
             for input in inputs.drain(..) {
                 // Read after the input arrived, each time: an earlier reading, before a pause of the process, would shorten
@@ -55,21 +63,12 @@ impl<D: Disk + Clone> ConsensusThread<D> {
             let now = clock::now();
             if now >= tick_at {
                 tick_at = now + self.tick;
-                let since = inbox.sync_since.load(Relaxed);
-                let stalls = since != 0 && now.since(Mono(since)) > STALL_LIMIT;
-                if stalls && !stalled {
-                    tracing::warn!(worker = self.worker, "the disk stalls: handing leaderships over");
-                    side.handle(ConsensusInput::StepDown, now, &mut out);
-                }
-                if stalled && !stalls && !node.draining() {
-                    tracing::info!(worker = self.worker, "the disk answers again");
-                    side.handle(ConsensusInput::Resume, now, &mut out);
-                }
-                stalled = stalls;
+                watch_disk(node, self.worker, side, &mut stall, now, &mut out);
                 side.handle(ConsensusInput::Tick, now, &mut out);
             }
             side.advance(now, &mut out);
-            effects.carry_out(&mut out, node, self.worker, &self.log);
+            let wrote = effects.carry_out(&mut out, node, self.worker, &self.log);
+            quiet = if wrote { SYNC_WAIT } else { Duration::ZERO };
             if round == Round::Stop {
                 self.log.stop();
                 return;
@@ -78,16 +77,51 @@ impl<D: Disk + Clone> ConsensusThread<D> {
     }
 }
 
+/// Hands leaderships over when the disk stalls, and may take them again when it answers. `stall` is when it last did.
+fn watch_disk<D: Disk + Clone>(
+    node: &Node,
+    worker: usize,
+    side: &mut ConsensusSide<D>,
+    stall: &mut Option<Mono>,
+    now: Mono,
+    out: &mut Vec<ConsensusOutput>,
+) {
+    let inbox = &node.workers[worker];
+    let since = inbox.writing_since.load(Relaxed);
+    if since != 0 && now.since(Mono(since)) > STALL_LIMIT {
+        if stall.replace(now).is_none() {
+            tracing::warn!(worker, "the disk stalls: handing leaderships over");
+            inbox.stalled.store(true, Relaxed);
+            side.handle(ConsensusInput::StepDown, now, out);
+        }
+    } else if stall.is_some_and(|last| now.since(last) > STALL_RECOVERY) {
+        *stall = None;
+        tracing::info!(worker, "the disk answers again");
+        inbox.stalled.store(false, Relaxed);
+        if !node.draining() {
+            side.handle(ConsensusInput::Resume, now, out);
+        }
+    }
+}
+
 /// Buffers of one round.
 #[derive(Default)]
 struct Effects {
     state: Vec<StateInput<crate::mailbox::Waiter>>,
+    hurry: bool,
     persist: Vec<(u64, WriteSet)>,
     wakes: Wakes,
 }
 
 impl Effects {
-    fn carry_out(&mut self, out: &mut Vec<ConsensusOutput>, node: &Node, worker: usize, log: &Inbox<(u64, WriteSet)>) {
+    /// Returns whether something is on its way to the disk.
+    fn carry_out(
+        &mut self,
+        out: &mut Vec<ConsensusOutput>,
+        node: &Node,
+        worker: usize,
+        log: &Inbox<(u64, WriteSet)>,
+    ) -> bool {
         let mut leaders = false;
         for output in out.drain(..) {
             match output {
@@ -98,16 +132,21 @@ impl Effects {
                         tracing::debug!(%shard, ?role, term, ?leader, "role");
                         leaders = true;
                     }
+                    self.hurry |= !matches!(event, StateEvent::Proposed { .. });
                     self.state.push(StateInput::Event(event));
                 }
             }
         }
-        log.send_all(&mut self.persist);
+        let wrote = !self.persist.is_empty();
+        log.send_all(&mut self.persist, Hurry::Now);
         self.wakes.finish(&node.peers);
-        node.workers[worker].state.send_all(&mut self.state);
+        // Where a proposal stands matters only once something became of it.
+        let hurry = if std::mem::take(&mut self.hurry) { Hurry::Now } else { Hurry::Later };
+        node.workers[worker].state.send_all(&mut self.state, hurry);
         if leaders {
             node.leaders_changed(&mut self.wakes);
             self.wakes.finish(&node.peers);
         }
+        wrote
     }
 }

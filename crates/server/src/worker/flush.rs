@@ -44,6 +44,9 @@ impl<D: Disk> FlushThread<D> {
             if stop {
                 return;
             }
+            if let Some(why) = self.store.engine().damage() {
+                self.node.engine_damaged(why);
+            }
             self.prepare();
             match self.store.collect_garbage(GARBAGE_KEYS) {
                 Ok(_) => {}

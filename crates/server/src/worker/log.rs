@@ -1,7 +1,7 @@
 //! The thread that writes a worker's log: everything queued becomes one round, one write and one fsync.
 
 use crate::clock;
-use crate::inbox::{Outlet, Round};
+use crate::inbox::{Hurry, Outlet, Round};
 use crate::node::Node;
 use node::ConsensusInput;
 use std::sync::Arc;
@@ -47,12 +47,12 @@ impl<D: Disk> LogThread<D> {
         let mut marked = true;
         let mut queued = Vec::new();
         loop {
-            let stop = self.queue.receive(IDLE, &mut queued) == Round::Stop;
+            let stop = self.queue.receive(IDLE, Duration::ZERO, &mut queued) == Round::Stop;
             let idle = queued.is_empty();
             for Batch { set, tickets, .. } in batches(&mut queued) {
                 self.persist(&set, &mut full)?;
                 let mut done: Vec<_> = tickets.into_iter().map(ConsensusInput::Persisted).collect();
-                self.inbox().consensus.send_all(&mut done);
+                self.inbox().consensus.send_all(&mut done, Hurry::Now);
                 rounds += 1;
                 marked = false;
             }
@@ -79,7 +79,7 @@ impl<D: Disk> LogThread<D> {
     /// proposals are refused meanwhile.
     fn persist(&mut self, set: &WriteSet, full: &mut bool) -> Result<(), LogError> {
         loop {
-            match self.writer.append(set) {
+            match self.timed(|writer| writer.append(set)) {
                 Ok(()) => break,
                 Err(LogError::Full) => {
                     if self.node.is_stopping() {
@@ -99,11 +99,16 @@ impl<D: Disk> LogThread<D> {
                 Err(error) => return Err(error),
             }
         }
-        let since = &self.node.workers[self.worker].sync_since;
+        self.timed(LogWriter::sync)
+    }
+
+    /// Runs what may have to wait for the disk, so that others see for how long it does.
+    fn timed<T>(&mut self, f: impl FnOnce(&mut LogWriter<D>) -> T) -> T {
+        let since = &self.node.workers[self.worker].writing_since;
         since.store(clock::now().0, Relaxed);
-        let synced = self.writer.sync();
+        let done = f(&mut self.writer);
         since.store(0, Relaxed);
-        synced
+        done
     }
 
     /// A shard's log is damaged: the shard is rebuilt from its peers, the others go on.
@@ -112,7 +117,7 @@ impl<D: Disk> LogThread<D> {
     }
 
     fn reclaim(&mut self) -> Result<(), LogError> {
-        match self.writer.reclaim() {
+        match self.timed(LogWriter::reclaim) {
             Ok(done) => {
                 for damage in done.damaged {
                     if let Some(shard) = damage.shard {
@@ -140,10 +145,14 @@ impl<D: Disk> LogThread<D> {
         if *full != now {
             *full = now;
             if now {
-                tracing::error!(worker = self.worker, "the disk is full: writes are refused until space returns");
+                tracing::error!(
+                    worker = self.worker,
+                    "the disk is full: leaderships go to nodes with room; if none has any, writes are refused"
+                );
             } else {
                 tracing::info!(worker = self.worker, "the disk has room again");
             }
+            self.inbox().full.store(now, Relaxed);
             self.inbox().consensus.send(ConsensusInput::DiskFull(now));
         }
     }

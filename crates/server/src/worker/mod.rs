@@ -14,6 +14,7 @@
 mod consensus;
 mod flush;
 mod log;
+mod pace;
 mod state;
 
 pub use consensus::ConsensusThread;

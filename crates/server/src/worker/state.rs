@@ -1,9 +1,10 @@
 //! The thread of a worker's state side.
 
 use crate::clock;
-use crate::inbox::{Outlet, Round};
+use crate::inbox::{Hurry, Outlet, Round};
 use crate::mailbox::{Waiter, Wakes};
 use crate::node::Node;
+use crate::worker::pace::Pace;
 use node::{ConsensusInput, StateInput, StateOutput, StateSide, Task};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -32,27 +33,37 @@ impl StateThread {
         let mut out = Vec::new();
         let mut effects = Effects::default();
         let mut tick_at = clock::now() + TICK;
+        let mut pace = Pace::new(clock::now());
         loop {
             let (node, side) = (&self.node, &mut self.side);
             let inbox = &node.workers[self.worker];
-            let round = self.queue.receive(tick_at.since(clock::now()), &mut inputs);
+            let pause = pace.pause(clock::now()).min(tick_at.since(clock::now()));
+            if !pause.is_zero() {
+                std::thread::sleep(pause);
+            }
+            let round = self.queue.receive(tick_at.since(clock::now()), Duration::ZERO, &mut inputs);
+            let mut tasks = 0;
             for input in inputs.drain(..) {
                 // Read after the input arrived, each time: the process may have been paused since the one before, and a
                 // lease that held then does not cover this request.
                 let (now, wall) = (clock::now(), clock::wall());
-                if let StateInput::Tasks(tasks) = &input {
-                    inbox.tasks.release(tasks.len());
+                if let StateInput::Tasks(batch) = &input {
+                    inbox.tasks.release(batch.len());
+                    tasks += batch.len();
                 }
                 side.handle(input, now, wall, &mut out);
             }
             let (now, wall) = (clock::now(), clock::wall());
+            pace.begins(tasks, now);
             if now >= tick_at {
                 tick_at = now + TICK;
                 side.handle(StateInput::Tick, now, wall, &mut out);
             }
             side.advance(now, wall, &mut out);
             inbox.unanswered.store(side.unanswered(), Relaxed);
-            effects.carry_out(&mut out, node, self.worker);
+            if effects.carry_out(&mut out, node, self.worker) {
+                pace.proposed(now);
+            }
             if round == Round::Stop {
                 return;
             }
@@ -64,17 +75,24 @@ impl StateThread {
 #[derive(Default)]
 struct Effects {
     consensus: Vec<ConsensusInput>,
+    hurry: bool,
     bounced: Vec<(Task<Waiter>, Option<NodeId>)>,
     wakes: Wakes,
 }
 
 impl Effects {
-    fn carry_out(&mut self, out: &mut Vec<StateOutput<Waiter>>, node: &Node, worker: usize) {
+    /// Returns whether something was proposed.
+    fn carry_out(&mut self, out: &mut Vec<StateOutput<Waiter>>, node: &Node, worker: usize) -> bool {
+        let mut proposed = false;
         for output in out.drain(..) {
             match output {
                 StateOutput::Reply(to, answer) => node.answer(to, answer, &mut self.wakes),
                 StateOutput::Bounce(task, leader) => self.bounced.push((task, leader)),
-                StateOutput::Consensus(input) => self.consensus.push(input),
+                StateOutput::Consensus(input) => {
+                    proposed |= matches!(input, ConsensusInput::Propose { .. });
+                    self.hurry |= !matches!(input, ConsensusInput::Applied { .. });
+                    self.consensus.push(input);
+                }
                 StateOutput::Send(to, message) => self.wakes.send(to, message),
                 StateOutput::MapChanged(map) => node.adopt_map(&map),
                 StateOutput::Fenced(shard, why) => node.fence(shard, why),
@@ -82,10 +100,13 @@ impl Effects {
             }
         }
         // The consensus thread begins while the replies are still being delivered.
-        node.workers[worker].consensus.send_all(&mut self.consensus);
+        // That something was applied matters only for what comes next.
+        let hurry = if std::mem::take(&mut self.hurry) { Hurry::Soon } else { Hurry::Later };
+        node.workers[worker].consensus.send_all(&mut self.consensus, hurry);
         if !self.bounced.is_empty() {
             node.bounced(std::mem::take(&mut self.bounced), &mut self.wakes);
         }
         self.wakes.finish(&node.peers);
+        proposed
     }
 }

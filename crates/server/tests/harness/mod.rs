@@ -50,11 +50,11 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Ports that were free a moment ago.
-    fn free() -> Ports {
-        let sockets: Vec<_> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let port = |i: usize| sockets[i].local_addr().unwrap().port();
-        Ports { redis: port(0), cluster: port(1), peer: port(2), http: port(3) }
+    /// Ports for `n` nodes that were free a moment ago. All are held until the last is chosen: none comes twice.
+    fn free(n: usize) -> Vec<Ports> {
+        let sockets: Vec<_> = (0..4 * n).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<u16> = sockets.iter().map(|s| s.local_addr().unwrap().port()).collect();
+        ports.chunks(4).map(|p| Ports { redis: p[0], cluster: p[1], peer: p[2], http: p[3] }).collect()
     }
 }
 
@@ -71,11 +71,14 @@ impl Cluster {
     /// Starts `n` nodes with extra settings and waits until every shard is led.
     pub fn start(n: usize, extra: &[(&str, &str)]) -> Cluster {
         let extra = extra.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let ports = (0..n).map(|_| Ports::free()).collect();
+        let ports = Ports::free(n);
         let nodes = (0..n).map(|_| None).collect();
         let mut cluster = Cluster { dir: Scratch::new(), ports, nodes, name: "test".into(), extra };
-        for i in 0..n {
-            cluster.start_node(i).unwrap_or_else(|e| panic!("{e}"));
+        // All at once: a cluster is founded by all of its nodes together.
+        let starting: Vec<_> =
+            (0..n).map(|i| cluster.config(i)).map(|config| std::thread::spawn(|| Server::start(config))).collect();
+        for (node, thread) in cluster.nodes.iter_mut().zip(starting) {
+            *node = Some(thread.join().unwrap().unwrap_or_else(|e| panic!("{e}")));
         }
         cluster.wait_ready();
         cluster

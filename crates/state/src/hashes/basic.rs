@@ -3,6 +3,7 @@
 use super::reader::Reader;
 use super::writer::{Writer, check_field};
 use crate::ctx::Ctx;
+use crate::members::{self, Members};
 use crate::parse::ReplyMeter;
 use crate::reply::{Outcome, REPLY_TOO_LARGE, fail, wrong_arity};
 use bytes::Bytes;
@@ -115,4 +116,12 @@ pub(super) fn hkeys(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
 
 pub(super) fn hvals(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
     Ok(Reply::Array(all(ctx, cmd)?.into_iter().map(|(_, v)| Reply::Bulk(v)).collect()))
+}
+
+pub(super) fn hscan(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
+    members::scan(ctx, cmd, Reader::open, |field, value| [Reply::Bulk(field), Reply::Bulk(value)])
+}
+
+pub(super) fn hrandfield(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
+    members::random(ctx, cmd, Reader::open, "withvalues", Reply::Bulk)
 }

@@ -7,7 +7,7 @@ use stdx::codec::Put;
 use storage::EngineError;
 
 /// Reads a LEB128 number at `*at` and moves past it.
-pub(super) fn read_varint(body: &[u8], at: &mut usize) -> Result<u64, EngineError> {
+fn read_varint(body: &[u8], at: &mut usize) -> Result<u64, EngineError> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
         let byte = *body.get(*at).ok_or_else(|| damaged("a hash cut inside a number"))?;

@@ -1,10 +1,10 @@
 //! Reading a hash in either form.
 
-use super::{Spilled, field_value, inline};
+use super::{field_value, inline};
 use crate::ctx::{Ctx, typed};
-use crate::parse::ReplyMeter;
-use crate::records::{Type, successor};
-use crate::reply::{Outcome, REPLY_TOO_LARGE, Stop, fail};
+use crate::members::{Members, Spilled};
+use crate::records::Type;
+use crate::reply::Outcome;
 use bytes::Bytes;
 use std::ops::ControlFlow;
 
@@ -36,53 +36,34 @@ impl Reader {
     pub(super) fn get(&self, ctx: &Ctx<'_>, field: &[u8]) -> Outcome<Option<Bytes>> {
         match self {
             Reader::Inline(body) => Ok(inline::find(body, field)?),
-            Reader::Spilled(s) => Ok(ctx.get(&s.field_key(field))?.map(|v| field_value(&v)).transpose()?),
+            Reader::Spilled(s) => Ok(ctx.get(&s.key(field))?.map(|v| field_value(&v)).transpose()?),
         }
     }
+}
 
-    /// Visits fields in order, with their positions; those of an inline hash are all 0. A spilled hash starts at
-    /// position `from`.
-    pub(super) fn each(
+impl Members for Reader {
+    fn count(&self) -> Outcome<u64> {
+        self.len()
+    }
+
+    fn is_inline(&self) -> bool {
+        matches!(self, Reader::Inline(_))
+    }
+
+    fn each(
         &self,
         ctx: &Ctx<'_>,
         from: u32,
-        mut visit: impl FnMut(u32, Bytes, Bytes) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(u32, Bytes, Bytes) -> ControlFlow<()>,
     ) -> Outcome<()> {
-        let s = match self {
+        match self {
             Reader::Inline(body) => {
-                for (field, value) in inline::decode(body)? {
-                    if visit(0, field, value).is_break() {
-                        break;
-                    }
-                }
-                return Ok(());
+                let _ = inline::decode(body)?.into_iter().try_for_each(|(field, value)| visit(0, field, value));
+                Ok(())
             }
-            Reader::Spilled(s) => s,
-        };
-        let mut bad = None;
-        ctx.scan(&s.position_key(from), &successor(&s.prefix), &mut |key, stored| {
-            let (position, field) = s.split(key);
-            match field_value(stored) {
-                Ok(value) => visit(position, Bytes::copy_from_slice(field), value),
-                Err(e) => {
-                    bad = Some(e);
-                    ControlFlow::Break(())
-                }
+            Reader::Spilled(s) => {
+                s.each(ctx, from, |position, field, stored| Ok(visit(position, field, field_value(stored)?)))
             }
-        })?;
-        bad.map_or(Ok(()), |e| Err(Stop::Engine(e)))
-    }
-
-    /// All fields and values, when they fit into a reply.
-    pub(super) fn all(&self, ctx: &Ctx<'_>) -> Outcome<Vec<(Bytes, Bytes)>> {
-        let mut meter = ReplyMeter::default();
-        let mut fits = true;
-        let mut out = Vec::new();
-        self.each(ctx, 0, |_, field, value| {
-            fits = meter.fits(field.len() + value.len());
-            out.push((field, value));
-            if fits { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        if fits { Ok(out) } else { fail(REPLY_TOO_LARGE) }
+        }
     }
 }

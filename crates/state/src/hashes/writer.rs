@@ -1,11 +1,11 @@
 //! Changing a hash: open, set and remove fields, commit.
 
-use super::{FIELD_PLAIN, INLINE_BYTES_MAX, LISTPACK_ENTRIES_MAX, LISTPACK_VALUE_MAX, Spilled, field_value, inline};
+use super::{FIELD_PLAIN, INLINE_BYTES_MAX, LISTPACK_ENTRIES_MAX, LISTPACK_VALUE_MAX, field_value, inline};
 use crate::ctx::{Ctx, owned, typed};
+use crate::members::{Spilled, check_name};
 use crate::records::{Flags, Head, Home, Name, Record, Type};
-use crate::reply::{Outcome, fail_with};
+use crate::reply::Outcome;
 use bytes::Bytes;
-use stdx::codec::Put;
 
 /// A hash that is being changed. Its META record is written by `commit`.
 pub(super) struct Writer {
@@ -48,7 +48,7 @@ impl Writer {
     pub(super) fn get(&self, ctx: &Ctx<'_>, field: &[u8]) -> Outcome<Option<Bytes>> {
         match &self.body {
             Body::Inline { pairs, .. } => Ok(pairs.iter().find(|(f, _)| f == field).map(|(_, v)| v.clone())),
-            Body::Spilled(s) => Ok(ctx.get(&s.field_key(field))?.map(|v| field_value(&v)).transpose()?),
+            Body::Spilled(s) => Ok(ctx.get(&s.key(field))?.map(|v| field_value(&v)).transpose()?),
         }
     }
 
@@ -92,7 +92,7 @@ impl Writer {
                 .is_some()
             }
             Body::Spilled(s) => {
-                let key = s.field_key(field);
+                let key = s.key(field);
                 let found = ctx.get(&key)?.is_some();
                 if found {
                     ctx.txn()?.delete(owned(&key));
@@ -136,15 +136,13 @@ impl Writer {
             };
         }
         let mut flags = if self.grew { Flags::GREW } else { Flags::NONE };
-        let mut body = Vec::new();
-        match &self.body {
-            Body::Inline { pairs, .. } => body = inline::encode(pairs),
+        let body = match &self.body {
+            Body::Inline { pairs, .. } => inline::encode(pairs),
             Body::Spilled(s) => {
                 flags = flags.with(Flags::SPILLED);
-                body.extend_from_slice(&s.home.encode());
-                body.put_varint(s.count);
+                s.encode()
             }
-        }
+        };
         let head = Head { kind: Type::Hash, flags, expire_ms: self.old.as_ref().and_then(|r| r.head.expire_ms) };
         if self.old.as_ref().is_some_and(|old| old.head == head && old.body == body) {
             // Nothing changed, or only a field's record.
@@ -155,17 +153,14 @@ impl Writer {
     }
 }
 
-/// A field is part of an engine key and has its limit.
+/// Refuses a field that is too long.
 pub(super) fn check_field(field: &Bytes) -> Outcome<()> {
-    if field.len() <= command::MAX_KEY_BYTES {
-        return Ok(());
-    }
-    fail_with(format!("ERR hash field exceeds the limit of {} bytes", command::MAX_KEY_BYTES))
+    check_name("hash field", field)
 }
 
 /// Writes a field's record and says whether it is new.
 fn put_field(ctx: &mut Ctx<'_>, s: &mut Spilled, field: &Bytes, value: &Bytes) -> Outcome<bool> {
-    let key = s.field_key(field);
+    let key = s.key(field);
     let created = ctx.get(&key)?.is_none();
     s.count += u64::from(created);
     let mut stored = Vec::with_capacity(1 + value.len());

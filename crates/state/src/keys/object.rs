@@ -1,10 +1,10 @@
 //! OBJECT and MEMORY USAGE. Encodings are named by Redis' thresholds, whatever the layout here; sizes are ours.
 
 use crate::ctx::Ctx;
-use crate::hashes;
 use crate::parse::{int_arg, integer, is};
 use crate::records::{self, Flags, Name, Record, Type};
 use crate::reply::{Outcome, SYNTAX, fail};
+use crate::{hashes, lists, sets, zsets};
 use command::{Command, Reply};
 use std::ops::ControlFlow;
 
@@ -17,7 +17,9 @@ fn lookup(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome<Option<Record>> {
 }
 
 pub(super) fn encoding(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
-    Ok(match lookup(ctx, cmd)? {
+    let name = ctx.name(&cmd.args[2])?;
+    Ok(match ctx.read(&name)? {
+        Some(record) if record.head.kind == Type::Set => Reply::bulk(sets::encoding(ctx, &name, &record)?.as_bytes()),
         Some(record) => Reply::bulk(encoding_name(&record).as_bytes()),
         None => Reply::Null,
     })
@@ -74,7 +76,7 @@ pub(super) fn memory_usage(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
     let name = ctx.name(&cmd.args[2])?;
     let Some(value) = ctx.get(name.record())? else { return Ok(Reply::Null) };
     let record = Record::decode(&value)?;
-    if record.expired(ctx.env.now_ms) {
+    if ctx.is_gone(&record) {
         return Ok(Reply::Null);
     }
     let index = record.head.expire_ms.map_or(0, |at| name.expiry_key(at).len());
@@ -93,6 +95,11 @@ fn parts_bytes(ctx: &Ctx<'_>, name: &Name, record: &Record, samples: usize) -> O
         bytes += (key.len() + value.len()) as u64;
         if read < samples { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    let parts = hashes::field_count(name, record)?;
+    let parts = match record.head.kind {
+        Type::List => lists::len(name, record)?,
+        Type::Set => sets::len(name, record)?,
+        Type::SortedSet => zsets::len(name, record)?,
+        _ => hashes::field_count(name, record)?,
+    };
     Ok(bytes.saturating_mul(parts) / (read as u64).max(1))
 }

@@ -5,11 +5,11 @@
 
 use crate::ctx::Ctx;
 use crate::parse::{ReplyMeter, int_arg, is};
-use crate::records::{self, Name, Record, SLOTS};
+use crate::records::{self, Name, Record};
 use crate::reply::{Outcome, REPLY_TOO_LARGE, SYNTAX, Stop, fail};
 use bytes::Bytes;
 use command::glob;
-use command::{Command, Reply};
+use command::{Command, Reply, SLOT_COUNT};
 use std::ops::ControlFlow;
 
 /// Elements examined when COUNT is not given.
@@ -112,7 +112,7 @@ fn visit_keys(
     let (start, end) = records::meta_range(keyspace, position);
     let mut bad = None;
     ctx.scan(&start, &end, &mut |key, value| match Record::decode(value) {
-        Ok(record) => visit(key, Some(record).filter(|r| !r.expired(ctx.env.now_ms))),
+        Ok(record) => visit(key, Some(record).filter(|r| !ctx.is_gone(r))),
         Err(e) => {
             bad = Some(e);
             ControlFlow::Break(())
@@ -151,7 +151,7 @@ pub(super) fn randomkey(ctx: &mut Ctx<'_>, _: &Command) -> Outcome {
     /// Keys to look at, expired ones included, before the search ends.
     const EXAMINED_MAX: usize = 4096;
     let keyspace = ctx.keyspace(ctx.env.db)?;
-    let from = ctx.rng.below(u64::from(SLOTS) << 32);
+    let from = ctx.rng.below(u64::from(SLOT_COUNT) << 32);
     let mut found: Vec<Name> = Vec::new();
     let mut examined = 0;
     for (start, wrapped) in [(from, false), (0, true)] {

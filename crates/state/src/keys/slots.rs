@@ -3,13 +3,13 @@
 use crate::ctx::Ctx;
 use crate::env::Layout;
 use crate::parse::{ReplyMeter, int_arg};
-use crate::records::{self, SLOTS};
+use crate::records;
 use crate::reply::{Outcome, REPLY_TOO_LARGE, fail};
-use command::{Command, Reply};
+use command::{Command, Reply, SLOT_COUNT};
 use std::ops::ControlFlow;
 
 fn slot_arg(n: i64) -> Option<u16> {
-    u16::try_from(n).ok().filter(|s| *s < SLOTS)
+    u16::try_from(n).ok().filter(|s| *s < SLOT_COUNT)
 }
 
 pub(super) fn count_keys_in_slot(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {

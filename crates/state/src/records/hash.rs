@@ -1,19 +1,4 @@
-//! Where a key lies: its cluster slot, and 32 bits of hash that spread the keys of one slot.
-
-/// Hash slots of a Redis Cluster.
-pub const SLOTS: u16 = 16_384;
-
-/// The slot of a user key. Only what stands between the first `{` and the first `}` after it is hashed, unless that is
-/// empty (Redis Cluster specification, "Hash tags").
-#[must_use]
-pub fn slot(key: &[u8]) -> u16 {
-    let tag = key.iter().position(|b| *b == b'{').and_then(|open| {
-        let rest = &key[open + 1..];
-        let close = rest.iter().position(|b| *b == b'}')?;
-        (close > 0).then(|| &rest[..close])
-    });
-    stdx::crc::crc16_xmodem(tag.unwrap_or(key)) % SLOTS
-}
+//! Where a key lies within its cluster slot: 32 bits of hash that spread the keys of one slot.
 
 // Odd constants with well-spread bits (the golden ratio and the square root of two, as 64-bit fractions).
 const SEED: u64 = 0x6a09_e667_f3bc_c908;

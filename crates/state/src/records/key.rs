@@ -1,7 +1,8 @@
 //! Keys of records: building them, and reading back what they hold.
 
-use super::{Kind, System, key_hash, slot};
+use super::{Kind, System, key_hash};
 use bytes::Bytes;
+use command::slot_of;
 use smallvec::SmallVec;
 
 /// A record's key on the stack; keys of usual length need no allocation.
@@ -26,7 +27,7 @@ impl Name {
         let mut record = KeyBuf::new();
         record.push(Kind::Meta as u8);
         record.extend_from_slice(&keyspace.to_be_bytes());
-        record.extend_from_slice(&slot(user).to_be_bytes());
+        record.extend_from_slice(&slot_of(user).0.to_be_bytes());
         record.extend_from_slice(&key_hash(user).to_be_bytes());
         record.extend_from_slice(user);
         Name { db, record }
@@ -89,6 +90,8 @@ pub enum Part {
     Pending = 0x07,
     /// A fragment of a string (bitmaps): `number u32`.
     Fragment = 0x08,
+    /// How many of a sorted set's entries lie from a place on: `score u64 | member`, as a [`Part::Score`].
+    Block = 0x09,
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {

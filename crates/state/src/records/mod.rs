@@ -10,7 +10,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use hash::{SLOTS, key_hash, slot};
+pub use hash::key_hash;
 pub use key::{
     Garbage, KeyBuf, Name, Part, collection_range, count_key, count_range, directory_key, directory_range, expiry_key,
     expiry_start, garbage_collection, garbage_keyspace, garbage_range, locator_of_expiry, meta_of_locator,

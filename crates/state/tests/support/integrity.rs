@@ -2,7 +2,7 @@
 
 use super::MapView;
 use bytes::Bytes;
-use state::records::{self, Garbage, Kind, Name, Record};
+use state::records::{self, Garbage, Kind, Name, Part, Record, Type};
 use state::{DATABASES, Layout};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,9 +43,22 @@ pub fn check(view: &MapView, layout: Layout) {
         *counts.entry(Bytes::copy_from_slice(&records::count_key(keyspace, slot))).or_default() += 1;
         if let Some(home) = record.home().unwrap() {
             let prefix = records::sub_prefix(keyspace, home.slot, home.version).to_vec();
-            let parts = of_kind(view, Kind::Sub).filter(|(k, _)| k.starts_with(&prefix)).count();
+            let parts: Vec<_> = of_kind(view, Kind::Sub).filter(|(k, _)| k.starts_with(&prefix)).collect();
+            if record.head.kind == Type::SortedSet {
+                check_order(&parts);
+            }
+            let parts =
+                parts.iter().filter(|(k, _)| k[15] == Part::Member as u8 || k[15] == Part::Element as u8).count();
             let mut body = stdx::codec::Reader::new(record.body.slice(records::Home::LEN..));
-            assert_eq!(body.varint().unwrap(), parts as u64, "a collection counts its parts");
+            let counted = match record.head.kind {
+                Type::List => {
+                    let mut number = || u64::from_be_bytes(body.take(8).unwrap().as_ref().try_into().unwrap());
+                    let head = number();
+                    number() - head
+                }
+                _ => body.varint().unwrap(),
+            };
+            assert_eq!(counted, parts as u64, "a collection counts its parts");
             assert!(homes.insert(prefix), "two keys share a collection, or it is garbage");
         }
     }
@@ -60,6 +73,28 @@ pub fn check(view: &MapView, layout: Layout) {
     assert_eq!(stored, index, "the expiry index holds exactly the keys that expire");
     for (key, _) in of_kind(view, Kind::Sub).filter(|(k, _)| !dead.contains(&keyspace_of(k))) {
         assert!(homes.contains(&key[..15]), "a part of no collection");
+    }
+}
+
+/// Checks that each member of a sorted set has its place, and that blocks count what lies between them.
+fn check_order(parts: &[(&Bytes, &Bytes)]) {
+    let of = |part: Part| parts.iter().filter(move |(k, _)| k[15] == part as u8);
+    let places: BTreeSet<&[u8]> = of(Part::Score).map(|(k, _)| &k[16..]).collect();
+    for (key, score) in of(Part::Member) {
+        let bits = u64::from_be_bytes(score.as_ref().try_into().unwrap());
+        let sortable = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
+        let place = [&sortable.to_be_bytes()[..], &key[20..]].concat();
+        assert!(places.contains(&place[..]), "a member without its place");
+    }
+    assert_eq!(of(Part::Member).count(), places.len(), "a place of no member");
+    let fences: Vec<(&[u8], u64)> =
+        of(Part::Block).map(|(k, v)| (&k[16..], stdx::codec::Reader::new((*v).clone()).varint().unwrap())).collect();
+    assert!(places.first().is_none_or(|first| fences[0].0 <= *first), "entries in front of the first block");
+    for (i, (fence, count)) in fences.iter().enumerate() {
+        let end = fences.get(i + 1).map(|(next, _)| *next);
+        let inside = places.iter().filter(|p| **p >= *fence && end.is_none_or(|end| **p < end)).count();
+        assert_eq!(inside as u64, *count, "a block counts its entries");
+        assert!((1..=1024).contains(count), "no block is empty or too large");
     }
 }
 

@@ -1,12 +1,43 @@
 //! What Redis does, said in the plainest way: maps of whole values. It knows nothing of records, overlays or batches.
 
+mod lists;
+mod sets;
+mod sorted;
+
 use command::Reply;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 #[derive(Clone, PartialEq, Debug)]
 enum Value {
     Text(Vec<u8>),
     Hash(HashMap<Vec<u8>, Vec<u8>>),
+    List(Vec<Vec<u8>>),
+    Set(BTreeSet<Vec<u8>>),
+    Sorted(BTreeMap<Vec<u8>, f64>),
+}
+
+impl Value {
+    /// What TYPE answers.
+    fn kind(&self) -> &'static str {
+        match self {
+            Value::Text(_) => "string",
+            Value::Hash(_) => "hash",
+            Value::List(_) => "list",
+            Value::Set(_) => "set",
+            Value::Sorted(_) => "zset",
+        }
+    }
+
+    /// Whether it is a collection without elements, which goes away.
+    fn is_empty(&self) -> bool {
+        match self {
+            Value::Text(_) => false,
+            Value::Hash(h) => h.is_empty(),
+            Value::List(l) => l.is_empty(),
+            Value::Set(s) => s.is_empty(),
+            Value::Sorted(s) => s.is_empty(),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -72,27 +103,26 @@ impl Model {
         self.databases.entry(self.db).or_default().remove(key)
     }
 
-    /// The text of a key; an error for a hash.
-    fn get_text(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, Reply> {
+    /// The value of a key as `of` sees it, empty when absent; an error for another type.
+    fn get<T: Default>(&mut self, key: &[u8], of: fn(Value) -> Option<T>) -> Result<T, Reply> {
         match self.entry(key).map(|e| e.value.clone()) {
-            None => Ok(None),
-            Some(Value::Text(t)) => Ok(Some(t)),
-            Some(Value::Hash(_)) => Err(WRONG),
+            None => Ok(T::default()),
+            Some(value) => of(value).ok_or(WRONG),
         }
+    }
+
+    fn get_text(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, Reply> {
+        self.get(key, |v| if let Value::Text(t) = v { Some(Some(t)) } else { None })
     }
 
     fn get_hash(&mut self, key: &[u8]) -> Result<HashMap<Vec<u8>, Vec<u8>>, Reply> {
-        match self.entry(key).map(|e| e.value.clone()) {
-            None => Ok(HashMap::new()),
-            Some(Value::Hash(h)) => Ok(h),
-            Some(Value::Text(_)) => Err(WRONG),
-        }
+        self.get(key, |v| if let Value::Hash(h) = v { Some(h) } else { None })
     }
 
-    /// Changes a value and keeps its expiry; an empty hash goes away.
+    /// Changes a value and keeps its expiry; an empty collection goes away.
     fn set_value(&mut self, key: &[u8], value: Value) {
         let dies_at = self.entry(key).and_then(|e| e.dies_at);
-        if value == Value::Hash(HashMap::new()) {
+        if value.is_empty() {
             self.delete(key);
         } else {
             self.put(key, value, dies_at);
@@ -102,7 +132,15 @@ impl Model {
     pub fn run(&mut self, words: Words<'_>) -> Reply {
         self.bury();
         let name = String::from_utf8(words[0].to_ascii_lowercase()).unwrap();
-        let result = if name.starts_with('h') { self.hash(&name, &words[1..]) } else { self.other(&name, &words[1..]) };
+        let a = &words[1..];
+        let is_in = |commands: &str| commands.contains(&format!(" {name} "));
+        let result = match () {
+            () if name.starts_with('h') => self.hash(&name, a),
+            () if is_in(lists::COMMANDS) => self.list(&name, a),
+            () if is_in(sets::COMMANDS) => self.set_command(&name, a),
+            () if name.starts_with('z') => self.sorted(&name, a),
+            () => self.other(&name, a),
+        };
         self.bury();
         result.unwrap_or_else(|e| e)
     }
@@ -192,11 +230,7 @@ impl Model {
         Ok(match name {
             "del" => int(a.iter().filter(|k| self.delete(k).is_some()).count()),
             "exists" => int(a.iter().filter(|k| self.entry(k).is_some()).count()),
-            "type" => Reply::Simple(match self.entry(&a[0]).map(|e| &e.value) {
-                None => "none".into(),
-                Some(Value::Text(_)) => "string".into(),
-                Some(Value::Hash(_)) => "hash".into(),
-            }),
+            "type" => Reply::Simple(self.entry(&a[0]).map_or("none", |e| e.value.kind()).into()),
             "pttl" => Reply::Integer(self.entry(&a[0]).map_or(-2, |e| e.dies_at.map_or(-1, |at| at - now))),
             "persist" => int(usize::from(self.entry(&a[0]).is_some_and(|e| e.dies_at.take().is_some()))),
             "pexpire" => {

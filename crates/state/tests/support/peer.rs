@@ -44,6 +44,8 @@ impl Peer {
                 Reply::Bulk(Bytes::from(bytes))
             }
             "*" => Reply::Array((0..count()).map(|_| self.reply()).collect()),
+            "~" => Reply::Set((0..count()).map(|_| self.reply()).collect()),
+            "," => Reply::Double(rest.parse().unwrap()),
             "%" => Reply::Map((0..count()).map(|_| (self.reply(), self.reply())).collect()),
             other => panic!("Redis sent a reply of kind {other}"),
         }

@@ -32,7 +32,7 @@ use parking_lot::Mutex;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Name of the only keyspace.
@@ -100,6 +100,23 @@ struct Tree {
     strategy: Arc<Leveled>,
     path: PathBuf,
     reserve_part: u64,
+    damage: Damage,
+}
+
+/// The first damage that was found, for all who share it.
+#[derive(Clone, Default)]
+struct Damage(Arc<OnceLock<String>>);
+
+impl Damage {
+    /// Runs `f`, turning errors of fjall and panics inside it into ours, and remembers damage.
+    fn contained<T>(&self, f: impl FnOnce() -> Result<T, fjall::Error>) -> Result<T, EngineError> {
+        let result = contained(f);
+        if let Err(EngineError::Damaged(why)) = &result {
+            // Only the first counts.
+            let _ = self.0.set(why.clone());
+        }
+        result
+    }
 }
 
 impl FjallEngine {
@@ -119,13 +136,13 @@ impl FjallEngine {
     /// Tables in the first level, each of which a read may have to ask.
     #[must_use]
     pub fn first_level_tables(&self) -> usize {
-        contained(|| Ok(self.tree.keyspace.l0_table_count())).unwrap_or(0)
+        self.tree.damage.contained(|| Ok(self.tree.keyspace.l0_table_count())).unwrap_or(0)
     }
 
     /// Bytes of all tables.
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {
-        contained(|| Ok(self.tree.keyspace.disk_space())).unwrap_or(0)
+        self.tree.damage.contained(|| Ok(self.tree.keyspace.disk_space())).unwrap_or(0)
     }
 
     /// Waits while too many tables lie in the first level, so that reads stay cheap and the pile stays bounded.
@@ -169,7 +186,7 @@ impl Tree {
                 .manual_journal_persist(true)
         })?;
         let reserve_part = options.reserve_part.max(1);
-        Ok(Tree { database, keyspace, strategy, path: path.to_path_buf(), reserve_part })
+        Ok(Tree { database, keyspace, strategy, path: path.to_path_buf(), reserve_part, damage: Damage::default() })
     }
 
     /// Whether the file system still offers `reserve` bytes.
@@ -186,7 +203,7 @@ impl Tree {
 
     fn compact_once(&self, reserve: u64) -> Result<Round, EngineError> {
         self.check_free(reserve)?;
-        contained(|| {
+        self.damage.contained(|| {
             let before = self.keyspace.tree.current_version().id();
             let watermark = self.database.supervisor.snapshot_tracker.get_seqno_safe_to_gc();
             self.keyspace.tree.compact(Arc::clone(&self.strategy) as _, watermark)?;
@@ -218,7 +235,7 @@ impl Tree {
 
 impl View for FjallEngine {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        contained(|| Ok(self.tree.keyspace.get(key)?.map(|value| copied(&value))))
+        self.tree.damage.contained(|| Ok(self.tree.keyspace.get(key)?.map(|value| copied(&value))))
     }
 
     fn scan(
@@ -230,7 +247,7 @@ impl View for FjallEngine {
         if start >= end {
             return Ok(());
         }
-        visit_all(|| Ok(self.tree.keyspace.range(start..end)), visit)
+        visit_all(&self.tree.damage, || Ok(self.tree.keyspace.range(start..end)), visit)
     }
 
     fn scan_reverse(
@@ -242,7 +259,7 @@ impl View for FjallEngine {
         if start >= end {
             return Ok(());
         }
-        visit_all(|| Ok(self.tree.keyspace.range(start..end).rev()), visit)
+        visit_all(&self.tree.damage, || Ok(self.tree.keyspace.range(start..end).rev()), visit)
     }
 }
 
@@ -254,18 +271,19 @@ impl Engine for FjallEngine {
             return Err(error);
         }
         self.wait_for_compaction()?;
-        let result = contained(|| self.tree.ingest(changes))?;
+        let result = self.tree.damage.contained(|| self.tree.ingest(changes))?;
         self.compactor.signal();
         result
     }
 
     fn snapshot(&self) -> Result<Box<dyn View + Send + Sync>, EngineError> {
-        let snapshot = contained(|| Ok(self.tree.database.snapshot()))?;
-        Ok(Box::new(FjallSnapshot { snapshot, keyspace: self.tree.keyspace.clone() }))
+        let snapshot = self.tree.damage.contained(|| Ok(self.tree.database.snapshot()))?;
+        let (keyspace, damage) = (self.tree.keyspace.clone(), self.tree.damage.clone());
+        Ok(Box::new(FjallSnapshot { snapshot, keyspace, damage }))
     }
 
     fn approximate_bytes(&self, start: &[u8], end: &[u8]) -> u64 {
-        let sum = contained(|| {
+        let sum = self.tree.damage.contained(|| {
             let version = self.tree.keyspace.tree.current_version();
             Ok(version
                 .iter_tables()
@@ -283,6 +301,10 @@ impl Engine for FjallEngine {
         sum.unwrap_or(0)
     }
 
+    fn damage(&self) -> Option<String> {
+        self.tree.damage.0.get().cloned()
+    }
+
     fn compact(&self) {
         self.compactor.signal();
     }
@@ -297,11 +319,12 @@ impl Engine for FjallEngine {
 struct FjallSnapshot {
     snapshot: Snapshot,
     keyspace: Keyspace,
+    damage: Damage,
 }
 
 impl View for FjallSnapshot {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        contained(|| Ok(self.snapshot.get(&self.keyspace, key)?.map(|value| copied(&value))))
+        self.damage.contained(|| Ok(self.snapshot.get(&self.keyspace, key)?.map(|value| copied(&value))))
     }
 
     fn scan(
@@ -313,7 +336,7 @@ impl View for FjallSnapshot {
         if start >= end {
             return Ok(());
         }
-        visit_all(|| Ok(self.snapshot.range(&self.keyspace, start..end)), visit)
+        visit_all(&self.damage, || Ok(self.snapshot.range(&self.keyspace, start..end)), visit)
     }
 
     fn scan_reverse(
@@ -325,17 +348,18 @@ impl View for FjallSnapshot {
         if start >= end {
             return Ok(());
         }
-        visit_all(|| Ok(self.snapshot.range(&self.keyspace, start..end).rev()), visit)
+        visit_all(&self.damage, || Ok(self.snapshot.range(&self.keyspace, start..end).rev()), visit)
     }
 }
 
 /// Opens an iterator and visits its pairs. Only fjall's part is contained: a panic of the visitor is not the engine's.
 fn visit_all<I: Iterator<Item = Guard>>(
+    damage: &Damage,
     open: impl FnOnce() -> Result<I, fjall::Error>,
     visit: &mut dyn FnMut(&[u8], &Bytes) -> ControlFlow<()>,
 ) -> Result<(), EngineError> {
-    let mut pairs = contained(open)?;
-    while let Some((key, value)) = contained(|| pairs.next().map(Guard::into_inner).transpose())? {
+    let mut pairs = damage.contained(open)?;
+    while let Some((key, value)) = damage.contained(|| pairs.next().map(Guard::into_inner).transpose())? {
         if visit(&key, &copied(&value)).is_break() {
             break;
         }
@@ -367,7 +391,10 @@ fn translate_io(error: &std::io::Error) -> EngineError {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => EngineError::Full(error.to_string()),
-        ErrorKind::UnexpectedEof | ErrorKind::InvalidData => EngineError::Damaged(error.to_string()),
+        // A table that the manifest names and that is gone is damage, too.
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::NotFound => {
+            EngineError::Damaged(error.to_string())
+        }
         _ => EngineError::Io(error.to_string()),
     }
 }

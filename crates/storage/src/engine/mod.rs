@@ -47,6 +47,12 @@ pub trait Engine: View + Send + Sync + 'static {
     /// Bytes on disk of `start..end`, roughly: tables that are only partly inside count half.
     fn approximate_bytes(&self, start: &[u8], end: &[u8]) -> u64;
 
+    /// What was found damaged since it was opened, if anything: parts of the data cannot be read any more, and reorganization
+    /// has to stop at them.
+    fn damage(&self) -> Option<String> {
+        None
+    }
+
     /// Asks for reorganization in the background. Returns at once.
     fn compact(&self);
 

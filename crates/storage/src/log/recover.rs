@@ -48,8 +48,9 @@ pub(crate) fn open<D: Disk>(disk: D, options: LogOptions) -> Result<Opened<D>, L
     let base = find_base(&segments, last, &survey)?;
     let tail = replay_all(&segments, base, last, &survey, &mut replay)?;
 
-    // The process before may have died between writing and syncing what was just read as valid.
+    // The process before may have died between writing and syncing what was just read as valid, or because syncing failed.
     let newest = &segments[&last];
+    write_again(&*newest.file, survey.synced.max(SEGMENT_HEADER_BYTES), tail)?;
     newest.file.sync().map_err(|_| LogError::Poisoned)?;
     tidy(&files, &mut segments, base, last, &mut replay)?;
 
@@ -65,6 +66,21 @@ pub(crate) fn open<D: Disk>(disk: D, options: LogOptions) -> Result<Opened<D>, L
     };
     let epoch = survey.epoch.max(replay.epoch).saturating_add(1);
     Ok(assemble(files, segments, current, epoch, base, replay))
+}
+
+/// Writes bytes back where they were read. A system that failed to write a page to the disk may keep it in memory as if it
+/// had succeeded: then a sync alone would promise what is not there.
+fn write_again<F: DiskFile>(file: &F, from: u32, to: u32) -> Result<(), LogError> {
+    /// Bytes at a time.
+    const STEP: u32 = 1 << 20;
+    let mut at = from;
+    while at < to {
+        let mut bytes = vec![0; (to - at).min(STEP) as usize];
+        file.read_at(u64::from(at), &mut bytes).map_err(LogError::io("read a segment"))?;
+        file.write_at(u64::from(at), &bytes).map_err(LogError::io("write a segment"))?;
+        at += bytes.len() as u32;
+    }
+    Ok(())
 }
 
 /// Opens every segment and refuses those that are not ours to read.

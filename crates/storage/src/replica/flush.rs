@@ -100,8 +100,8 @@ impl Portion {
     /// The tables still hide these keys from readers, so nobody can put an older value back.
     fn update_cache(&self) {
         let shared = &self.replica.shared;
-        for (key, slot) in self.layers() {
-            let probe = shared.probe(key);
+        // Oldest table first, so that what a newer one says comes last.
+        for (probe, slot) in self.tables.iter().flat_map(|frozen| frozen.table.entries()) {
             match &slot.value {
                 Some(value) if slot.is_hot() => shared.cache.set(self.owner, probe, value.clone()),
                 _ => shared.cache.remove(self.owner, probe),

@@ -153,6 +153,11 @@ impl Table {
         ordered_range(&self.by_key, span).map(|(key, place)| (&*key.bytes, &entry(&self.chunks, *place).slot))
     }
 
+    /// All entries in the order their keys first came, which is the order they lie in memory.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Probe<'_>, &Slot)> {
+        self.chunks.iter().flatten().map(|entry| (Probe { hash: entry.hash, bytes: &entry.key }, &entry.slot))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }

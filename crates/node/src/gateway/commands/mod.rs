@@ -81,8 +81,8 @@ const NOT_AN_INTEGER: Reply = Reply::error("ERR value is not an integer or out o
 const SYNTAX_ERROR: Reply = Reply::error("ERR syntax error");
 
 /// Evaluates a read-only command on the local replica. Random replies (RANDOMKEY, HRANDFIELD) follow from `seed`, which
-/// should differ from call to call. `None` when the engine cannot be read: the worker will meet the
-/// same failure and fence the replica.
+/// should differ from call to call. `None` when the worker must answer: the reply rests on an expiry
+/// that the log does not prove yet, or the engine cannot be read (the worker will meet the same failure and fence the replica).
 pub(super) fn evaluate(
     handle: &ShardHandle,
     command: &Command,
@@ -93,9 +93,11 @@ pub(super) fn evaluate(
 ) -> Option<Reply> {
     let local = handle.local.as_ref()?;
     let view = local.replica.read();
+    let proven_ms = view.applied().stamp_ms;
     let env = state::Env {
         db,
-        now_ms: handle.time_ms(wall, view.applied().stamp_ms),
+        now_ms: handle.time_ms(wall, proven_ms),
+        proven_ms,
         layout: match handle.layout {
             Layout::Sharded => state::Layout::Sharded,
             Layout::Colocated | Layout::System => state::Layout::Colocated,
@@ -103,5 +105,5 @@ pub(super) fn evaluate(
         resp3: resp >= 3,
     };
     let mut rng = Rng::new(seed);
-    state::evaluate_read(command, &view, &local.directory, env, &mut rng).ok()
+    state::evaluate_read(command, &view, &local.directory, env, &mut rng).ok().flatten()
 }

@@ -29,6 +29,8 @@ pub struct StateConfig {
     pub sweep_interval: Duration,
     /// The nodes as this node's configuration lists them, for the system shard's records.
     pub nodes: BTreeMap<u64, NodeRecord>,
+    /// Shards of the sharded namespace, should the cluster be a new one.
+    pub shards: u16,
 }
 
 /// How often a leader looks for expired keys by default: as often as Redis does at `hz 10`.
@@ -57,7 +59,7 @@ impl<R> StateSide<R> {
         let first_snapshot = rng.next_u64() >> 1;
         StateSide {
             transfers: Transfers::new(node, config.transfer, first_snapshot),
-            system: SystemShard::new(config.nodes.clone()),
+            system: SystemShard::new(config.nodes.clone(), config.shards),
             config,
             shards: replicas
                 .into_iter()
@@ -95,12 +97,9 @@ impl<R> StateSide<R> {
                 continue;
             }
             shard.advance(wall, &mut self.rng, out);
-            let flushed = shard.replica.flushed();
-            out.push(StateOutput::Consensus(ConsensusInput::Applied {
-                shard: id,
-                applied: shard.applied.index,
-                flushed: (flushed.index, flushed.term),
-            }));
+            if let Some(progress) = shard.progress() {
+                out.push(StateOutput::Consensus(progress));
+            }
         }
     }
 
@@ -126,13 +125,15 @@ impl<R> StateSide<R> {
         let id = event.shard();
         let Some(shard) = self.shards.get_mut(&id) else { return };
         self.touched.insert(id);
+        // Whatever Raft handed out may not have changed the state (a snapshot had brought it): Raft is told all the same.
+        shard.told = None;
         let mut step = Ok(());
         match event {
             StateEvent::Role { role, term, leader, .. } => shard.role(role, term, leader),
             StateEvent::Proposed { sequence, count, term, index, .. } => {
                 shard.pending.placed(sequence, count, term, index)
             }
-            StateEvent::Refused { sequence, fault, .. } => shard.refused(sequence, &fault, out),
+            StateEvent::Refused { sequence, fault, .. } => shard.refused(sequence, &fault, now, out),
             StateEvent::Committed(_, entries) if !shard.fenced => {
                 let watch_map = shard.handle.layout == Layout::System;
                 step = shard.commit(entries, out);
@@ -151,7 +152,7 @@ impl<R> StateSide<R> {
                 shard.fence(out);
                 out.push(StateOutput::Fenced(id, why));
             }
-            StateEvent::SnapshotAccepted(_, meta) => step = shard.accepted(meta.index, out),
+            StateEvent::SnapshotAccepted(_, meta) => shard.accepted(meta.index, out),
             StateEvent::MembershipChanged(_, index, membership) => shard.membership(index, membership.encode()),
         }
         if let Err(error) = step {
@@ -163,7 +164,10 @@ impl<R> StateSide<R> {
         self.transfers.tick(now, out);
         for (id, shard) in &mut self.shards {
             shard.expire(now, out);
-            if !shard.leads() || self.draining || now < shard.sweep_at {
+            if shard.is_settling() {
+                self.touched.insert(*id);
+            }
+            if !shard.leads() || self.draining || now < shard.sweep_at || !shard.may_sweep(wall) {
                 continue;
             }
             shard.sweep_at = now + self.config.sweep_interval;
@@ -184,34 +188,61 @@ impl<R> StateSide<R> {
     }
 
     fn snapshot(&mut self, from: NodeId, message: PeerMessage, now: Mono, out: &mut Vec<StateOutput<R>>) {
-        match message {
-            PeerMessage::SnapshotOffer { shard, id, meta, stamp_ms, message } => {
-                let Some(local) = self.shards.get(&shard) else { return };
-                let membership = meta.membership.encode();
-                let applied = Applied { index: meta.index, term: meta.term, stamp_ms, membership };
-                let held = if local.fenced { 0 } else { local.applied.index };
-                self.transfers.offered(from, id, applied, message, &local.replica.clone(), held, now, out);
-            }
-            PeerMessage::SnapshotFetch { shard, id, after, max_bytes } => {
-                self.transfers.fetch(from, shard, id, after, max_bytes, now, out);
-            }
-            PeerMessage::SnapshotData { shard, id, after, chunk } => {
-                if let Some(done) = self.transfers.received(from, shard, id, after, chunk, now, out)
-                    && let Some(shard) = self.shards.get_mut(&done)
-                {
-                    self.touched.insert(done);
-                    if let Err(error) = shard.installed(out) {
-                        fence(shard, &error, out);
-                    }
-                }
-            }
-            PeerMessage::SnapshotGone { shard, id } => self.transfers.gone(from, shard, id),
+        let id = match &message {
+            PeerMessage::SnapshotOffer { shard, .. }
+            | PeerMessage::SnapshotFetch { shard, .. }
+            | PeerMessage::SnapshotData { shard, .. } => *shard,
+            PeerMessage::SnapshotGone { shard, id } => return self.transfers.gone(from, *shard, *id),
             PeerMessage::SnapshotDone { shard, id, node, installed } => {
-                self.transfers.done(shard, id, node, installed, out)
+                return self.transfers.done(*shard, *id, *node, *installed, out);
             }
-            _ => debug_assert!(false, "only snapshot messages come through this door"),
+            _ => return debug_assert!(false, "only snapshot messages come through this door"),
+        };
+        let Some(shard) = self.shards.get_mut(&id) else { return };
+        match transfer_step(&mut self.transfers, shard, from, message, now, out) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.touched.insert(id);
+            }
+            // Nothing is damaged: the replica goes on with what it has, and the leader offers again.
+            Err(EngineError::Full(_)) => {}
+            Err(error) => fence(shard, &error, out),
         }
     }
+}
+
+/// Takes a transfer one step further; whether the replica was replaced.
+fn transfer_step<R>(
+    transfers: &mut Transfers,
+    shard: &mut Shard<R>,
+    from: NodeId,
+    message: PeerMessage,
+    now: Mono,
+    out: &mut Vec<StateOutput<R>>,
+) -> Result<bool, EngineError> {
+    match message {
+        PeerMessage::SnapshotOffer { id, meta, stamp_ms, message, .. } => {
+            let membership = meta.membership.encode();
+            let applied = Applied { index: meta.index, term: meta.term, stamp_ms, membership };
+            let held = if shard.fenced { 0 } else { shard.applied.index };
+            transfers.offered(from, id, applied, message, &shard.replica, held, now, out)?;
+        }
+        PeerMessage::SnapshotFetch { shard, id, after, max_bytes } => {
+            transfers.fetch(from, shard, id, after, max_bytes, now, out)?;
+        }
+        PeerMessage::SnapshotData { shard: at, id, after, chunk } => {
+            if !shard.fenced {
+                transfers.overtaken(at, shard.applied.index, out);
+            }
+            let replaced = transfers.received(from, at, id, after, chunk, now, out)?;
+            if replaced {
+                shard.installed(out)?;
+            }
+            return Ok(replaced);
+        }
+        _ => {}
+    }
+    Ok(false)
 }
 
 /// The replica's data cannot be used: it is fenced, and its group starts anew.

@@ -10,6 +10,8 @@ use stdx::{Mono, NodeId};
 /// A task that was evaluated and waits for the entry that its answer depends on.
 #[derive(Debug)]
 pub struct Waiter<R> {
+    /// Counts evaluations: tasks that are evaluated again keep the order in which they came.
+    pub order: u64,
     /// The task: kept whole, so that it can be dispatched again if nothing was proposed.
     pub task: Task<R>,
     /// What it will be told when the entry is applied.
@@ -21,6 +23,7 @@ pub struct Waiter<R> {
 #[derive(Debug)]
 struct Proposal<R> {
     sequence: u64,
+    epoch: u64,
     term: u64,
     index: Option<u64>,
     waiters: Vec<Waiter<R>>,
@@ -49,15 +52,25 @@ impl<R> Pending<R> {
         self.queue.len()
     }
 
+    /// Tasks that wait for open proposals.
+    pub fn waiters(&self) -> usize {
+        self.queue.iter().map(|p| p.waiters.len()).sum()
+    }
+
     /// Whether some proposal has neither a position nor a refusal.
     pub fn has_unplaced(&self) -> bool {
-        self.queue.back().is_some_and(|p| p.index.is_none())
+        self.queue.iter().any(|p| p.index.is_none())
     }
 
     /// A proposal handed to the consensus side.
-    pub fn push(&mut self, sequence: u64, term: u64, waiters: Vec<Waiter<R>>) {
+    pub fn push(&mut self, sequence: u64, epoch: u64, term: u64, waiters: Vec<Waiter<R>>) {
         debug_assert!(self.queue.back().is_none_or(|p| p.sequence < sequence), "sequences rise");
-        self.queue.push_back(Proposal { sequence, term, index: None, waiters });
+        self.queue.push_back(Proposal { sequence, epoch, term, index: None, waiters });
+    }
+
+    /// Whether a proposal of `term` with this sequence or a later one is open.
+    pub fn reaches(&self, term: u64, sequence: u64) -> bool {
+        self.queue.back().is_some_and(|p| p.term == term && p.sequence >= sequence)
     }
 
     /// Joins the newest proposal of `term`: the answer leaves when that entry is applied.
@@ -84,11 +97,15 @@ impl<R> Pending<R> {
         }
     }
 
-    /// The proposals from `sequence` on will never be in the log: the consensus side takes nothing more of their epoch.
-    /// Returns their tasks in order, or `None` when they are known to be gone already.
-    pub fn refused(&mut self, sequence: u64) -> Option<Vec<Waiter<R>>> {
-        let at = self.queue.iter().position(|p| p.sequence == sequence)?;
-        Some(self.queue.drain(at..).flat_map(|p| p.waiters).collect())
+    /// The proposals of one epoch from `sequence` on will never be in the log: the consensus side takes nothing more of
+    /// that epoch. Those of a later one, proposed before the refusal was heard of, stay. Returns the epoch and its tasks in
+    /// order, or `None` when they are known to be gone already.
+    pub fn refused(&mut self, sequence: u64) -> Option<(u64, Vec<Waiter<R>>)> {
+        let epoch = self.queue.iter().find(|p| p.sequence == sequence)?.epoch;
+        let void = |p: &Proposal<R>| p.epoch == epoch && p.sequence >= sequence;
+        let (gone, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.queue).into_iter().partition(void);
+        self.queue = rest;
+        Some((epoch, gone.into_iter().flat_map(|p| p.waiters).collect()))
     }
 
     /// The entry at `index` is applied. Returns who may be answered, and with what.
@@ -150,5 +167,24 @@ impl<R> Pending<R> {
                 answer(waiter.task.to, Err(fault));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pending;
+
+    /// The consensus side may refuse a proposal of a lost term after this node was elected again and proposed more.
+    #[test]
+    fn a_late_refusal_voids_its_own_epoch_only() {
+        let mut pending: Pending<()> = Pending::default();
+        pending.push(4, 1, 7, Vec::new());
+        pending.push(5, 1, 7, Vec::new());
+        pending.push(6, 3, 9, Vec::new());
+        pending.placed(6, 1, 9, 100);
+        assert!(pending.has_unplaced(), "4 and 5 may still be refused");
+        assert!(matches!(pending.refused(4), Some((1, waiters)) if waiters.is_empty()));
+        assert_eq!((pending.len(), pending.has_unplaced()), (1, false));
+        assert!(pending.refused(5).is_none(), "it went with 4");
     }
 }

@@ -11,6 +11,7 @@ use consensus::{Entry, EntryKind, Role};
 use state::{Env, Evaluated, Leading, Overlay, ProposalBuilder, Transaction, WatchOutcome, Watches, evaluate_read};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 use stdx::{Mono, NodeId, Rng, WallMs};
 use storage::{Applied, Batch, EngineError, Replica};
 
@@ -23,6 +24,8 @@ const ENTRY_BYTES_TARGET: usize = 1 << 20;
 const WAITING_MAX: usize = 16_384;
 /// Effects of a shard that are proposed and not applied, in bytes: beyond it nothing more is evaluated until some are.
 const OVERLAY_BYTES_MAX: usize = 64 << 20;
+/// How long a leader whose proposals were refused waits before it proposes again.
+const REFUSED_PAUSE: Duration = Duration::from_millis(10);
 /// Effects of one step of expiry or of background deletion, in records.
 const SWEEP_STEP: usize = 200;
 
@@ -32,8 +35,17 @@ struct Reign {
     term: u64,
     /// An entry of the term is applied: everything committed before is, too.
     begun: bool,
-    /// A proposal was refused, so the overlay was dropped: nothing is evaluated until the rest of the pipeline landed.
-    settling: bool,
+    /// A proposal was refused, so the overlay was dropped: nothing is evaluated until the rest of the pipeline landed,
+    /// and not before this time: leadership is probably on its way elsewhere, and asking all the time would not speed it up.
+    settling: Option<Mono>,
+}
+
+/// A reply that waits for proof of leadership.
+struct Held<R> {
+    waiter: Waiter<R>,
+    /// Proposals from this one on were made after it was evaluated: that one of them is committed in its term is proof,
+    /// too. And then the task must not be evaluated again, because it would see effects of requests that came later.
+    sequence: u64,
 }
 
 /// One shard.
@@ -49,18 +61,28 @@ pub struct Shard<R> {
     overlay: Overlay,
     watches: Watches,
     builder: Option<(ProposalBuilder, Vec<Waiter<R>>)>,
+    /// A task in the entry under construction is past its deadline: the entry leaves, and the task is told what became of
+    /// it as far as that is known.
+    overdue: bool,
     next_sequence: u64,
     pub pending: Pending<R>,
     waiting: VecDeque<Task<R>>,
     /// Replies that wait for proof that this replica still led after they were evaluated, by token. What was
     /// acknowledged before is applied here, so the proof makes them linearizable.
-    barriers: BTreeMap<u64, Vec<(Task<R>, Reply)>>,
-    barrier_wanted: Vec<(Task<R>, Reply)>,
+    barriers: BTreeMap<u64, Vec<Held<R>>>,
+    barrier_wanted: Vec<Held<R>>,
     next_token: u64,
+    evaluations: u64,
     pub applied: Applied,
     membership: VecDeque<(u64, Bytes)>,
     pub fenced: bool,
+    /// A snapshot was installed since the replica was fenced.
+    rebuilt: bool,
     pub sweep_at: Mono,
+    /// The position at which a sweep left nothing to do, and when a key of that state expires, in ms.
+    swept: Option<(u64, Option<u64>)>,
+    /// Applied and flushed positions as last told to the consensus side; `None` when they shall be told again.
+    pub told: Option<(u64, u64, u64)>,
 }
 
 /// What an evaluation step left to do.
@@ -82,16 +104,21 @@ impl<R> Shard<R> {
             overlay: Overlay::new(),
             watches: Watches::new(),
             builder: None,
+            overdue: false,
             next_sequence: 1,
             pending: Pending::default(),
             waiting: VecDeque::new(),
             barriers: BTreeMap::new(),
             barrier_wanted: Vec::new(),
             next_token: 1,
+            evaluations: 0,
             applied,
             membership: VecDeque::new(),
             fenced,
+            rebuilt: false,
             sweep_at: Mono(0),
+            swept: None,
+            told: None,
         }
     }
 
@@ -100,8 +127,26 @@ impl<R> Shard<R> {
         self.reign.is_some_and(|r| r.begun)
     }
 
+    /// Whether time alone may let it go on.
+    pub fn is_settling(&self) -> bool {
+        self.overdue || self.reign.is_some_and(|r| r.settling.is_some())
+    }
+
+    /// How far this replica has come, when that changed since it was last asked.
+    pub fn progress(&mut self) -> Option<ConsensusInput> {
+        let flushed = self.replica.flushed();
+        let progress = (self.applied.index, flushed.index, flushed.term);
+        if self.told.replace(progress) == Some(progress) {
+            return None;
+        }
+        let (shard, applied) = (self.handle.id, self.applied.index);
+        Some(ConsensusInput::Applied { shard, applied, flushed: (flushed.index, flushed.term) })
+    }
+
     fn evaluates(&self) -> bool {
-        self.reign.is_some_and(|r| r.begun && !r.settling) && !self.fenced && self.overlay.bytes() < OVERLAY_BYTES_MAX
+        self.reign.is_some_and(|r| r.begun && r.settling.is_none())
+            && !self.fenced
+            && self.overlay.bytes() < OVERLAY_BYTES_MAX
     }
 
     /// Tasks whose answer is still due.
@@ -121,7 +166,8 @@ impl<R> Shard<R> {
         out: &mut Vec<StateOutput<R>>,
     ) -> Step {
         if self.fenced {
-            out.push(StateOutput::Reply(task.to, Err(Fault::Fenced)));
+            // The leader serves it meanwhile.
+            out.push(StateOutput::Bounce(task, self.leader));
             return Ok(());
         }
         if self.evaluates() && self.waiting.is_empty() {
@@ -141,10 +187,10 @@ impl<R> Shard<R> {
     /// Evaluates what waited, or sends it back, as leadership allows.
     pub fn settle(&mut self, now: Mono, wall: WallMs, rng: &mut Rng, out: &mut Vec<StateOutput<R>>) -> Step {
         if let Some(reign) = &mut self.reign
-            && reign.settling
+            && reign.settling.is_some_and(|until| now >= until)
             && self.pending.is_empty()
         {
-            reign.settling = false;
+            reign.settling = None;
         }
         while self.evaluates() || (self.reign.is_none() && !self.pending.has_unplaced()) {
             let Some(task) = self.waiting.pop_front() else { break };
@@ -155,6 +201,15 @@ impl<R> Shard<R> {
             }
         }
         Ok(())
+    }
+
+    fn env(&self, db: u16, resp: u8, wall: WallMs) -> Env {
+        let layout = match self.handle.layout {
+            Layout::Sharded => state::Layout::Sharded,
+            Layout::Colocated | Layout::System => state::Layout::Colocated,
+        };
+        let proven_ms = self.applied.stamp_ms;
+        Env { db, now_ms: self.handle.time_ms(wall, proven_ms), proven_ms, layout, resp3: resp >= 3 }
     }
 
     fn evaluate(
@@ -169,16 +224,8 @@ impl<R> Shard<R> {
             out.push(StateOutput::Reply(task.to, Err(Fault::Deadline)));
             return Ok(());
         }
-        let env = Env {
-            db: task.request.db,
-            now_ms: self.handle.time_ms(wall, self.applied.stamp_ms),
-            layout: if self.handle.layout == Layout::Sharded {
-                state::Layout::Sharded
-            } else {
-                state::Layout::Colocated
-            },
-            resp3: task.request.resp >= 3,
-        };
+        self.evaluations += 1;
+        let env = self.env(task.request.db, task.request.resp, wall);
         if let Work::Single(command) = &task.request.work
             && command.spec.is_readonly()
             && self.pending.is_empty()
@@ -186,8 +233,10 @@ impl<R> Shard<R> {
             && let Some(Local { directory, .. }) = &self.handle.local
         {
             let reply = evaluate_read(command, &self.replica.read(), directory, env, rng)?;
-            self.reply_as_leader(task, reply, now, out);
-            return Ok(());
+            if let Some(reply) = reply {
+                self.reply_as_leader(task, reply, now, out);
+                return Ok(());
+            }
         }
         let evaluated = self.run(&task, env, rng)?;
         self.answer(task, evaluated, now, out);
@@ -202,7 +251,10 @@ impl<R> Shard<R> {
         if let Work::Transaction { watched: true, .. } = &task.request.work
             && self.watches.take(session, env.now_ms) != WatchOutcome::Clean
         {
-            return Ok(Evaluated { reply: Reply::NullArray, effects: false, observed: None });
+            return Ok(Evaluated { reply: Reply::NullArray, effects: false, observed: None, unproven: false });
+        }
+        if let Work::Watch { continues: true, .. } = &task.request.work {
+            self.watches.resume(session);
         }
         let (builder, _) = self.builder.get_or_insert_with(|| (ProposalBuilder::new(self.next_sequence), Vec::new()));
         let base = self.replica.read();
@@ -210,10 +262,10 @@ impl<R> Shard<R> {
         match &task.request.work {
             Work::Single(command) => builder.evaluate(on, env, command),
             Work::Transaction { commands, .. } => builder.execute(on, env, Transaction { commands }),
-            Work::Watch { keys } => builder.watch(on, env, session, keys),
+            Work::Watch { keys, .. } => builder.watch(on, env, session, keys),
             Work::Unwatch => {
                 self.watches.unwatch(session);
-                Ok(Evaluated { reply: Reply::OK, effects: false, observed: None })
+                Ok(Evaluated { reply: Reply::OK, effects: false, observed: None, unproven: false })
             }
         }
     }
@@ -221,10 +273,13 @@ impl<R> Shard<R> {
     /// Decides when the reply may leave: with the entry that holds the effects, or with the newest one it depends on, or
     /// at once if leadership is certain.
     fn answer(&mut self, task: Task<R>, evaluated: Evaluated, now: Mono, out: &mut Vec<StateOutput<R>>) {
-        let Evaluated { reply, effects, observed } = evaluated;
+        let Evaluated { reply, effects, observed, unproven } = evaluated;
         if let Some((builder, waiters)) = &mut self.builder {
-            if effects || observed == Some(self.next_sequence) {
-                waiters.push(Waiter { task, reply, wrote: effects });
+            if unproven {
+                builder.prove_time();
+            }
+            if effects || unproven || observed == Some(self.next_sequence) {
+                waiters.push(Waiter { order: self.evaluations, task, reply, wrote: effects });
                 return;
             }
             if builder.is_empty() {
@@ -234,7 +289,7 @@ impl<R> Shard<R> {
         if observed.is_some() {
             // The newest proposal of the reign comes after what was observed.
             let term = self.reign.map_or(0, |r| r.term);
-            match self.pending.join(term, Waiter { task, reply, wrote: false }) {
+            match self.pending.join(term, Waiter { order: self.evaluations, task, reply, wrote: false }) {
                 Ok(()) => {}
                 Err(Waiter { task, reply, .. }) => self.reply_as_leader(task, reply, now, out),
             }
@@ -248,13 +303,14 @@ impl<R> Shard<R> {
         if self.handle.lease_valid(now) {
             out.push(StateOutput::Reply(task.to, Ok(reply)));
         } else {
-            self.barrier_wanted.push((task, reply));
+            let waiter = Waiter { order: self.evaluations, task, reply, wrote: false };
+            self.barrier_wanted.push(Held { waiter, sequence: self.next_sequence });
         }
     }
 
     /// Ends a round: proposes what was built, and asks for the proofs that are wanted.
     pub fn advance(&mut self, wall: WallMs, rng: &mut Rng, out: &mut Vec<StateOutput<R>>) {
-        if self.builder.is_some() && self.pending.len() < IN_FLIGHT_MAX {
+        if self.may_propose() {
             self.seal(wall, rng, out);
         }
         if !self.barrier_wanted.is_empty() {
@@ -265,9 +321,19 @@ impl<R> Shard<R> {
         }
     }
 
+    /// Whether the entry under construction may leave. While others are on their way it waits until it answers as many
+    /// tasks as they do together: every entry costs a message to each follower, a sync on every replica and the wakes between
+    /// threads, so many clients with one command each are better served by few large entries than by many small ones.
+    fn may_propose(&self) -> bool {
+        let Some((_, waiters)) = &self.builder else { return false };
+        let worth_it = self.pending.len() < IN_FLIGHT_MAX && waiters.len() >= self.pending.waiters();
+        self.pending.is_empty() || worth_it || self.overdue
+    }
+
     fn seal(&mut self, wall: WallMs, rng: &mut Rng, out: &mut Vec<StateOutput<R>>) {
         let Some(Reign { term, .. }) = self.reign else { return };
         let Some((builder, waiters)) = self.builder.take() else { return };
+        self.overdue = false;
         if builder.is_empty() {
             debug_assert!(waiters.is_empty(), "only effects make a task wait for an entry under construction");
             return;
@@ -291,8 +357,8 @@ impl<R> Shard<R> {
         self.next_sequence += 1;
         let stamp = WallMs(self.handle.time_ms(wall, self.applied.stamp_ms));
         let data = Payload { proposer: self.node, sequence, stamp, batch }.encode();
-        self.pending.push(sequence, term, waiters);
         let (shard, epoch) = (self.handle.id, self.epoch);
+        self.pending.push(sequence, epoch, term, waiters);
         out.push(StateOutput::Consensus(ConsensusInput::Propose { shard, epoch, sequence, term, entries: vec![data] }));
     }
 
@@ -303,22 +369,19 @@ impl<R> Shard<R> {
         }
     }
 
+    /// Whether a sweep could find something: the shard changed since the last one, or a key has expired.
+    pub fn may_sweep(&self, wall: WallMs) -> bool {
+        let now_ms = self.handle.time_ms(wall, self.applied.stamp_ms);
+        !self.swept.is_some_and(|(at, due)| at == self.applied.index && due.is_none_or(|due| now_ms <= due))
+    }
+
     /// Deletes what has expired and what was left behind, in bounded steps, when this replica leads and is not busy.
     /// Returns whether more is due.
     pub fn sweep(&mut self, wall: WallMs, rng: &mut Rng) -> Result<bool, EngineError> {
         if !self.evaluates() || self.pending.len() >= IN_FLIGHT_MAX {
             return Ok(false);
         }
-        let env = Env {
-            db: 0,
-            now_ms: self.handle.time_ms(wall, self.applied.stamp_ms),
-            layout: if self.handle.layout == Layout::Sharded {
-                state::Layout::Sharded
-            } else {
-                state::Layout::Colocated
-            },
-            resp3: false,
-        };
+        let env = self.env(0, 2, wall);
         let (builder, _) = self.builder.get_or_insert_with(|| (ProposalBuilder::new(self.next_sequence), Vec::new()));
         let base = self.replica.read();
         let on = &mut Leading { base: &base, overlay: &mut self.overlay, watches: &mut self.watches, rng };
@@ -327,7 +390,9 @@ impl<R> Shard<R> {
         if builder.is_empty() {
             self.builder = None;
         }
-        Ok(collected.more || expired.next_due_ms.is_some_and(|at| at < env.now_ms))
+        let more = collected.more || expired.next_due_ms.is_some_and(|at| at < env.now_ms);
+        self.swept = (!more).then_some((self.applied.index, expired.next_due_ms));
+        Ok(more)
     }
 
     /// The role changed.
@@ -337,65 +402,99 @@ impl<R> Shard<R> {
         if reign.is_some() && reign == self.reign.map(|r| r.term) {
             return;
         }
-        self.reset();
+        self.reset(Vec::new());
         self.watches.clear();
-        self.reign = reign.map(|term| Reign { term, begun: false, settling: false });
+        self.swept = None;
+        self.reign = reign.map(|term| Reign { term, begun: false, settling: None });
     }
 
-    /// Drops everything that was evaluated and not proposed, and all that rests on leadership.
-    fn reset(&mut self) {
+    /// Drops everything that was evaluated and not proposed, and all that rests on leadership. What is to be evaluated again,
+    /// with `more`, goes to the front of what waits in the order in which it came: `settle` sends it back or evaluates it.
+    fn reset(&mut self, more: Vec<Waiter<R>>) {
         self.epoch += 1;
         self.overlay.clear();
-        let building = self.builder.take().map(|(_, waiters)| waiters).unwrap_or_default();
-        let mut back: Vec<Task<R>> = building.into_iter().map(|w| w.task).collect();
-        let held = std::mem::take(&mut self.barriers).into_values().flatten().chain(self.barrier_wanted.drain(..));
-        back.extend(held.map(|(task, _)| task));
-        // They go to the front of what waits, in order: `settle` sends them back or evaluates them again.
-        for task in back.into_iter().rev() {
-            self.waiting.push_front(task);
+        let mut back = self.builder.take().map(|(_, waiters)| waiters).unwrap_or_default();
+        back.extend(more);
+        let held: Vec<Held<R>> =
+            std::mem::take(&mut self.barriers).into_values().flatten().chain(self.barrier_wanted.drain(..)).collect();
+        back.extend(held.into_iter().filter_map(|held| self.without_barrier(held)));
+        self.wait_again(back);
+    }
+
+    /// To the front of what waits, in the order in which they were evaluated.
+    fn wait_again(&mut self, mut back: Vec<Waiter<R>>) {
+        back.sort_by_key(|waiter| waiter.order);
+        for waiter in back.into_iter().rev() {
+            self.waiting.push_front(waiter.task);
+        }
+    }
+
+    /// The barrier that a reply waits for will not pass. It shares the fate of a later proposal, if one is open: committed in
+    /// its term, it is proof as well. Otherwise it is given back, to be evaluated again.
+    fn without_barrier(&mut self, held: Held<R>) -> Option<Waiter<R>> {
+        let term = self.reign.map_or(0, |r| r.term);
+        if self.pending.reaches(term, held.sequence) {
+            self.pending.join(term, held.waiter).err()
+        } else {
+            Some(held.waiter)
+        }
+    }
+
+    /// An own proposal of this reign was committed: proof for the replies that were evaluated before it was made.
+    fn proven(&mut self, sequence: u64, out: &mut Vec<StateOutput<R>>) {
+        for held in self.barriers.values_mut() {
+            let (proven, rest): (Vec<_>, Vec<_>) =
+                std::mem::take(held).into_iter().partition(|held| held.sequence <= sequence);
+            *held = rest;
+            out.extend(proven.into_iter().map(|h| StateOutput::Reply(h.waiter.task.to, Ok(h.waiter.reply))));
         }
     }
 
     /// The consensus side refused a proposal and so every later one of its epoch: nothing of them will be in the log,
     /// and nothing evaluated on top of them may be.
-    pub fn refused(&mut self, sequence: u64, fault: &Fault, out: &mut Vec<StateOutput<R>>) {
-        let Some(refused) = self.pending.refused(sequence) else { return };
-        self.reset();
-        // Those who watch may have seen effects that will never be; they must not find a fresh table either.
-        self.watches.spoil();
-        if let Some(reign) = &mut self.reign {
-            reign.settling = true;
-        }
-        if matches!(fault, Fault::NotLeader { .. }) {
-            for waiter in refused.into_iter().rev() {
-                self.waiting.push_front(waiter.task);
+    pub fn refused(&mut self, sequence: u64, fault: &Fault, now: Mono, out: &mut Vec<StateOutput<R>>) {
+        let Some((epoch, refused)) = self.pending.refused(sequence) else { return };
+        let (again, gone) =
+            if matches!(fault, Fault::NotLeader { .. }) { (refused, Vec::new()) } else { (Vec::new(), refused) };
+        // What a later reign evaluated does not rest on what an earlier one proposed.
+        if epoch == self.epoch {
+            self.reset(again);
+            // Those who watch may have seen effects that will never be; they must not find a fresh table either.
+            self.watches.spoil();
+            if let Some(reign) = &mut self.reign {
+                let moving = matches!(fault, Fault::NotLeader { .. });
+                reign.settling = Some(if moving { now + REFUSED_PAUSE } else { now });
             }
         } else {
-            out.extend(refused.into_iter().map(|w| StateOutput::Reply(w.task.to, Err(fault.clone()))));
+            self.wait_again(again);
         }
+        out.extend(gone.into_iter().map(|w| StateOutput::Reply(w.task.to, Err(fault.clone()))));
     }
 
     /// A barrier passed: this replica led after the replies were evaluated.
     pub fn barrier_passed(&mut self, token: u64, out: &mut Vec<StateOutput<R>>) {
-        for (task, reply) in self.barriers.remove(&token).unwrap_or_default() {
-            out.push(StateOutput::Reply(task.to, Ok(reply)));
+        for Held { waiter, .. } in self.barriers.remove(&token).unwrap_or_default() {
+            out.push(StateOutput::Reply(waiter.task.to, Ok(waiter.reply)));
         }
     }
 
     /// A barrier failed.
     pub fn barrier_failed(&mut self, token: u64, out: &mut Vec<StateOutput<R>>) {
-        for (task, _) in self.barriers.remove(&token).unwrap_or_default() {
-            out.push(StateOutput::Bounce(task, self.leader));
+        for held in self.barriers.remove(&token).unwrap_or_default() {
+            if let Some(waiter) = self.without_barrier(held) {
+                out.push(StateOutput::Bounce(waiter.task, self.leader));
+            }
         }
     }
 
     /// Raft accepted a snapshot whose data is the state here: a fence from before ends.
-    ///
-    /// # Errors
-    /// When the engine cannot read.
-    pub fn accepted(&mut self, index: u64, out: &mut Vec<StateOutput<R>>) -> Step {
+    pub fn accepted(&mut self, index: u64, out: &mut Vec<StateOutput<R>>) {
         assert!(self.applied.index >= index, "Raft accepts a snapshot only after its data is installed");
-        if self.fenced && self.applied.index == index { self.installed(out) } else { Ok(()) }
+        if self.fenced && std::mem::take(&mut self.rebuilt) {
+            self.fenced = false;
+            self.handle.set_fenced(false);
+            out.push(StateOutput::Restored(self.handle.id));
+        }
     }
 
     /// A membership in force from `index` on, to be stored with the state there.
@@ -457,6 +556,7 @@ impl<R> Shard<R> {
                     && p.proposer == self.node
                 {
                     self.overlay.retire(p.sequence);
+                    self.proven(p.sequence, out);
                 }
             }
             self.pending.applied(self.node, index, term, payload.as_ref(), |to, outcome| {
@@ -466,33 +566,32 @@ impl<R> Shard<R> {
         Ok(())
     }
 
-    /// The replica was replaced by a snapshot.
+    /// The replica was replaced by a snapshot. One that is fenced stays so until Raft has accepted it.
     ///
     /// # Errors
     /// When the engine cannot read.
     pub fn installed(&mut self, out: &mut Vec<StateOutput<R>>) -> Step {
         self.applied = self.replica.applied();
+        self.rebuilt = self.fenced;
         self.handle.set_applied(self.applied.index);
         if let Some(local) = &self.handle.local {
             local.directory.load(&self.replica.read())?;
         }
         self.pending.skipped(self.applied.index, |to, outcome| out.push(StateOutput::Reply(to, outcome)));
-        if std::mem::take(&mut self.fenced) {
-            self.handle.set_fenced(false);
-            out.push(StateOutput::Restored(self.handle.id));
-        }
         Ok(())
     }
 
     /// Gives up on tasks whose deadline passed.
     pub fn expire(&mut self, now: Mono, out: &mut Vec<StateOutput<R>>) {
         self.pending.expire(now, |to, outcome| out.push(StateOutput::Reply(to, outcome)));
+        self.overdue = self.builder.iter().flat_map(|(_, waiters)| waiters).any(|w| now >= w.task.deadline);
         let mut late = Vec::new();
         take_late(&mut self.waiting, now, &mut late);
         for held in self.barriers.values_mut() {
-            let (gone, rest): (Vec<_>, Vec<_>) = std::mem::take(held).into_iter().partition(|(t, _)| now >= t.deadline);
+            let (gone, rest): (Vec<_>, Vec<_>) =
+                std::mem::take(held).into_iter().partition(|h| now >= h.waiter.task.deadline);
             *held = rest;
-            late.extend(gone.into_iter().map(|(task, _)| task));
+            late.extend(gone.into_iter().map(|h| h.waiter.task));
         }
         out.extend(late.into_iter().map(|task| StateOutput::Reply(task.to, Err(Fault::Deadline))));
     }
@@ -502,14 +601,14 @@ impl<R> Shard<R> {
         self.watches.unwatch(session);
     }
 
-    /// Refuses everything from here on: the data is damaged.
+    /// Serves nothing from here on: the data is damaged.
     pub fn fence(&mut self, out: &mut Vec<StateOutput<R>>) {
-        self.fenced = true;
+        (self.fenced, self.rebuilt) = (true, false);
         self.handle.set_fenced(true);
         self.reign = None;
-        self.reset();
+        self.reset(Vec::new());
         let waiting = std::mem::take(&mut self.waiting);
-        out.extend(waiting.into_iter().map(|task| StateOutput::Reply(task.to, Err(Fault::Fenced))));
+        out.extend(waiting.into_iter().map(|task| StateOutput::Bounce(task, self.leader)));
     }
 }
 

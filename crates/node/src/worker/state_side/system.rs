@@ -16,13 +16,15 @@ const MAP_KEY: &[u8] = b"/polder/map";
 pub struct SystemShard {
     /// Nodes as configured here: with static membership, the initial map and later addresses come from there.
     nodes: BTreeMap<u64, NodeRecord>,
+    /// Shards of the sharded namespace of a new cluster.
+    shards: u16,
     known: Option<ClusterMap>,
 }
 
 impl SystemShard {
     /// Nothing known yet.
-    pub fn new(nodes: BTreeMap<u64, NodeRecord>) -> SystemShard {
-        SystemShard { nodes, known: None }
+    pub fn new(nodes: BTreeMap<u64, NodeRecord>, shards: u16) -> SystemShard {
+        SystemShard { nodes, shards, known: None }
     }
 
     /// Looks whether the map changed with what was applied.
@@ -54,7 +56,7 @@ impl SystemShard {
             self.observe(shard, out)?;
         }
         let wanted = match &self.known {
-            None => bootstrap(self.nodes.clone()),
+            None => bootstrap(self.nodes.clone(), self.shards),
             Some(known) if known.nodes != self.nodes && known.nodes.keys().eq(self.nodes.keys()) => {
                 ClusterMap { version: known.version + 1, nodes: self.nodes.clone(), ..known.clone() }
             }

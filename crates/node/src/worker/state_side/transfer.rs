@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stdx::crc::crc32c_append;
 use stdx::{Mono, NodeId, ShardId};
-use storage::{Applied, Install, Replica, ReplicaSnapshot};
+use storage::{Applied, EngineError, Install, Replica, ReplicaSnapshot};
 
 /// How snapshots travel.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,8 @@ pub struct TransferConfig {
     pub bytes_per_second: u64,
     /// A chunk that did not come within this time is asked for again.
     pub retry: Duration,
+    /// An offer that nobody took up within this time got lost, and is made again.
+    pub offer: Duration,
     /// A snapshot that nobody asked for within this time is given up, at either end.
     pub idle: Duration,
 }
@@ -31,10 +33,14 @@ impl Default for TransferConfig {
             chunk_bytes: 512 << 10,
             bytes_per_second: 128 << 20,
             retry: Duration::from_secs(1),
+            offer: Duration::from_secs(3),
             idle: Duration::from_secs(30),
         }
     }
 }
+
+/// So far ahead of its rate a worker may receive: otherwise every chunk would wait for a tick, however small it is.
+const AHEAD: Duration = Duration::from_millis(100);
 
 struct Outgoing {
     shard: ShardId,
@@ -42,6 +48,7 @@ struct Outgoing {
     snapshot: ReplicaSnapshot,
     meta: SnapshotMeta,
     used_at: Mono,
+    taken_up: bool,
 }
 
 struct Incoming {
@@ -83,7 +90,7 @@ impl Transfers {
         self.outgoing.retain(|_, o| (o.shard, o.to) != (shard, to));
         let id = SnapshotId(self.next_id);
         self.next_id += 1;
-        self.outgoing.insert(id, Outgoing { shard, to, snapshot, meta, used_at: now });
+        self.outgoing.insert(id, Outgoing { shard, to, snapshot, meta, used_at: now, taken_up: false });
     }
 
     /// Raft made the message that announces the snapshot.
@@ -101,6 +108,9 @@ impl Transfers {
     }
 
     /// A peer offers a snapshot of the shard of `replica`, which stands at `held`; 0 when what it holds is damaged.
+    ///
+    /// # Errors
+    /// When the engine cannot take it.
     pub fn offered<R>(
         &mut self,
         from: NodeId,
@@ -111,30 +121,29 @@ impl Transfers {
         held: u64,
         now: Mono,
         out: &mut Vec<StateOutput<R>>,
-    ) {
+    ) -> Result<(), EngineError> {
         let shard = replica.shard();
         if applied.index <= held {
             // The log brought us there meanwhile: let Raft tell the leader so.
             out.push(StateOutput::Consensus(ConsensusInput::SnapshotInstalled { shard, message }));
-            return;
+            return Ok(());
         }
         match self.incoming.get_mut(&shard) {
             Some(current) if (current.id, current.from) == (id, from) => current.asked_at = None,
-            _ => match replica.begin_install(applied) {
-                Ok(install) => {
-                    let transfer = Incoming { id, from, install, message, after: None, asked_at: None, heard_at: now };
-                    self.incoming.insert(shard, transfer);
-                }
-                Err(error) => {
-                    out.push(StateOutput::Fenced(shard, error.to_string()));
-                    return;
-                }
-            },
+            _ => {
+                let install = replica.begin_install(applied)?;
+                let transfer = Incoming { id, from, install, message, after: None, asked_at: None, heard_at: now };
+                self.incoming.insert(shard, transfer);
+            }
         }
         self.ask(shard, now, out);
+        Ok(())
     }
 
     /// A peer asks for the pairs after a key.
+    ///
+    /// # Errors
+    /// When the state here cannot be read.
     pub fn fetch<R>(
         &mut self,
         from: NodeId,
@@ -144,26 +153,30 @@ impl Transfers {
         max_bytes: u32,
         now: Mono,
         out: &mut Vec<StateOutput<R>>,
-    ) {
+    ) -> Result<(), EngineError> {
         let gone = StateOutput::Send(from, PeerMessage::SnapshotGone { shard, id });
         let Some(offer) = self.outgoing.get_mut(&id).filter(|o| o.shard == shard && o.to == from) else {
             out.push(gone);
-            return;
+            return Ok(());
         };
-        offer.used_at = now;
+        (offer.used_at, offer.taken_up) = (now, true);
         match offer.snapshot.chunk(after.as_deref(), (max_bytes as usize).min(self.config.chunk_bytes as usize)) {
             Ok(chunk) => {
                 let chunk = SnapshotChunk { checksum: checksum(&chunk.pairs), pairs: chunk.pairs, last: chunk.last };
                 out.push(StateOutput::Send(from, PeerMessage::SnapshotData { shard, id, after, chunk }));
+                Ok(())
             }
             Err(error) => {
                 out.push(gone);
-                out.push(StateOutput::Fenced(shard, error.to_string()));
+                Err(error)
             }
         }
     }
 
-    /// Pairs arrived.
+    /// Pairs arrived. Returns whether they were the last ones, so that the replica was replaced.
+    ///
+    /// # Errors
+    /// When the engine cannot take them: the transfer is over, and the sender is told.
     pub fn received<R>(
         &mut self,
         from: NodeId,
@@ -173,26 +186,25 @@ impl Transfers {
         chunk: SnapshotChunk,
         now: Mono,
         out: &mut Vec<StateOutput<R>>,
-    ) -> Option<ShardId> {
-        let transfer = self.incoming.get_mut(&shard)?;
+    ) -> Result<bool, EngineError> {
+        let Some(transfer) = self.incoming.get_mut(&shard) else { return Ok(false) };
         // A repeated answer to a repeated question, or one of another transfer.
         if (transfer.id, transfer.from) != (id, from) || transfer.after != after {
-            return None;
+            return Ok(false);
         }
         transfer.heard_at = now;
         if checksum(&chunk.pairs) != chunk.checksum {
             transfer.asked_at = None;
             self.ask(shard, now, out);
-            return None;
+            return Ok(false);
         }
         let bytes: usize = chunk.pairs.iter().map(|(k, v)| k.len() + v.len()).sum();
         if let Some((key, _)) = chunk.pairs.last() {
             transfer.after = Some(key.clone());
         }
         if let Err(error) = transfer.install.write_chunk(chunk.pairs) {
-            self.incoming.remove(&shard);
-            out.push(StateOutput::Fenced(shard, error.to_string()));
-            return None;
+            self.refuse(shard, out);
+            return Err(error);
         }
         let cost =
             Duration::from_nanos((bytes as u64).saturating_mul(1_000_000_000) / self.config.bytes_per_second.max(1));
@@ -200,24 +212,40 @@ impl Transfers {
         if !chunk.last {
             transfer.asked_at = None;
             self.ask(shard, now, out);
-            return None;
+            return Ok(false);
         }
         self.finish(shard, out)
     }
 
-    fn finish<R>(&mut self, shard: ShardId, out: &mut Vec<StateOutput<R>>) -> Option<ShardId> {
-        let done = self.incoming.remove(&shard)?;
-        match done.install.finish() {
-            Ok(()) => {
-                let report = PeerMessage::SnapshotDone { shard, id: done.id, node: self.node, installed: true };
-                out.push(StateOutput::Consensus(ConsensusInput::SnapshotInstalled { shard, message: done.message }));
-                out.push(StateOutput::Send(done.from, report));
-                Some(shard)
-            }
-            Err(error) => {
-                out.push(StateOutput::Fenced(shard, error.to_string()));
-                None
-            }
+    fn finish<R>(&mut self, shard: ShardId, out: &mut Vec<StateOutput<R>>) -> Result<bool, EngineError> {
+        let Some(done) = self.incoming.remove(&shard) else { return Ok(false) };
+        let result = done.install.finish();
+        let installed = result.is_ok();
+        let report = PeerMessage::SnapshotDone { shard, id: done.id, node: self.node, installed };
+        if installed {
+            out.push(StateOutput::Consensus(ConsensusInput::SnapshotInstalled { shard, message: done.message }));
+        }
+        out.push(StateOutput::Send(done.from, report));
+        result.map(|()| true)
+    }
+
+    /// The transfer failed here: the sender may try another.
+    fn refuse<R>(&mut self, shard: ShardId, out: &mut Vec<StateOutput<R>>) {
+        if let Some(transfer) = self.incoming.remove(&shard) {
+            let done = PeerMessage::SnapshotDone { shard, id: transfer.id, node: self.node, installed: false };
+            out.push(StateOutput::Send(transfer.from, done));
+        }
+    }
+
+    /// The replica of a shard stands at `held`, brought there by the log of another leader perhaps: a snapshot that is no
+    /// newer is not installed any more, because the state must not go back.
+    pub fn overtaken<R>(&mut self, shard: ShardId, held: u64, out: &mut Vec<StateOutput<R>>) {
+        if self.incoming.get(&shard).is_some_and(|t| t.install.applied().index <= held)
+            && let Some(Incoming { id, from, message, .. }) = self.incoming.remove(&shard)
+        {
+            let report = PeerMessage::SnapshotDone { shard, id, node: self.node, installed: true };
+            out.push(StateOutput::Consensus(ConsensusInput::SnapshotInstalled { shard, message }));
+            out.push(StateOutput::Send(from, report));
         }
     }
 
@@ -263,8 +291,9 @@ impl Transfers {
             }
             self.ask(shard, now, out);
         }
+        let patience = |o: &Outgoing| if o.taken_up { idle } else { self.config.offer };
         let expired: Vec<SnapshotId> =
-            self.outgoing.iter().filter(|(_, o)| now.since(o.used_at) > idle).map(|(id, _)| *id).collect();
+            self.outgoing.iter().filter(|(_, o)| now.since(o.used_at) > patience(o)).map(|(id, _)| *id).collect();
         for id in expired {
             if let Some(Outgoing { shard, to, .. }) = self.outgoing.remove(&id) {
                 let installed = false;
@@ -275,7 +304,7 @@ impl Transfers {
 
     fn ask<R>(&mut self, shard: ShardId, now: Mono, out: &mut Vec<StateOutput<R>>) {
         let Some(transfer) = self.incoming.get_mut(&shard) else { return };
-        if transfer.asked_at.is_some() || now < self.paid_until {
+        if transfer.asked_at.is_some() || now + AHEAD < self.paid_until {
             return;
         }
         transfer.asked_at = Some(now);

@@ -1,0 +1,106 @@
+//! One client's connection, served as crates/server/src/client/connection.rs serves it, with words in place of bytes.
+
+use super::Waiter;
+use cluster::Request;
+use command::{Args, Reply, SessionId};
+use node::gateway::{Action, Answer, Closer, Context, Finish, Gateway, Outcome, Pipeline, Port, Session, Way};
+use node::{RouteTable, Task};
+use std::sync::Arc;
+use std::time::Duration;
+use stdx::{Mono, NodeId, ShardId, WallMs};
+
+/// Nobody kills simulated clients through CLIENT KILL: their connections end from their own side.
+struct NoCloser;
+
+impl Closer for NoCloser {
+    fn close(&self) {}
+
+    fn finish(&self) {}
+}
+
+/// A task and how it travels.
+pub type Sent = (Way, Task<Waiter>);
+
+/// A connection being served.
+pub struct Connection {
+    number: u64,
+    node: NodeId,
+    id: SessionId,
+    session: Session,
+    /// Whether CLIENT REPLY throws the reply away.
+    pipeline: Pipeline<bool>,
+}
+
+impl Connection {
+    /// A connection with nothing read; `None` when there are too many.
+    pub fn open(node: NodeId, gateway: &Gateway, number: u64, port: Port, now: Mono) -> Option<Connection> {
+        let (here, there) = (format!("sim{}:1", node.0), format!("client:{number}"));
+        let client = gateway.clients.connect(there, here, now, Box::new(NoCloser)).ok()?;
+        let id = SessionId { node, client: client.id };
+        Some(Connection { number, node, id, session: Session::new(id, port), pipeline: Pipeline::default() })
+    }
+
+    /// Who this is for the shards.
+    pub fn session_id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Shards that may hold watches of this connection.
+    pub fn watched(&self) -> &[ShardId] {
+        self.session.watched_shards()
+    }
+
+    /// Runs one command through the session.
+    pub fn command(
+        &mut self,
+        args: Args,
+        gateway: &Gateway,
+        table: &Arc<RouteTable>,
+        now: Mono,
+        wall: WallMs,
+        out: &mut Vec<Sent>,
+    ) {
+        let Outcome { action, mute, .. } = self.session.command(args, Context { gateway, table, now, wall });
+        match action {
+            Action::Reply(reply) => self.pipeline.ready(reply, mute),
+            Action::Dispatch(request, finish) => out.push(self.dispatch(request, finish, mute, table, now)),
+            Action::Fan(requests, finish) => {
+                let parts: Vec<_> =
+                    requests.iter().map(|r| (r.shard, self.pipeline.way(r, table, self.node))).collect();
+                parts.iter().for_each(|(shard, _)| self.session.sent(*shard));
+                let slot = self.pipeline.fanned(parts.clone(), finish, mute);
+                for ((part, request), (_, way)) in (0..).zip(requests).zip(parts) {
+                    out.push((way, self.task(request, slot, part, now)));
+                }
+            }
+        }
+    }
+
+    fn dispatch(&mut self, request: Request, finish: Finish, mute: bool, table: &RouteTable, now: Mono) -> Sent {
+        let way = self.pipeline.way(&request, table, self.node);
+        self.session.sent(request.shard);
+        let slot = self.pipeline.asked(request.shard, finish, way, request.work.is_read(), mute);
+        (way, self.task(request, slot, 0, now))
+    }
+
+    fn task(&self, request: Request, slot: u64, part: u32, now: Mono) -> Task<Waiter> {
+        let deadline = now + Duration::from_millis(u64::from(request.timeout_ms));
+        Task { request, deadline, to: Waiter::Client { connection: self.number, slot, part } }
+    }
+
+    /// An answer arrived.
+    pub fn deliver(&mut self, slot: u64, part: u32, answer: Answer) {
+        self.pipeline.deliver(slot, part, answer, &mut self.session);
+    }
+
+    /// Replies that may leave.
+    pub fn ready(&mut self) -> Vec<Reply> {
+        let mut out = Vec::new();
+        while let Some((reply, mute)) = self.pipeline.pop() {
+            if !mute {
+                out.push(reply);
+            }
+        }
+        out
+    }
+}
