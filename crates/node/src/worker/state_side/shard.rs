@@ -274,6 +274,9 @@ impl<R> Shard<R> {
     /// at once if leadership is certain.
     fn answer(&mut self, task: Task<R>, evaluated: Evaluated, now: Mono, out: &mut Vec<StateOutput<R>>) {
         let Evaluated { reply, effects, observed, unproven } = evaluated;
+        // What was seen of an open proposal may commit under a later leader, which has written more since: without a lease
+        // only an entry proposed from here on proves that nobody had by the time of this reply.
+        let unproven = unproven || (observed.is_some() && !self.handle.lease_valid(now));
         if let Some((builder, waiters)) = &mut self.builder {
             if unproven {
                 builder.prove_time();
