@@ -7,6 +7,8 @@ import sys
 import time
 import traceback
 
+from .proc import TIME_SCALE
+
 
 class Report:
     """The checks of one part."""
@@ -32,6 +34,13 @@ class Report:
     def equal(self, name, got, wanted):
         """Records whether two values are equal."""
         return self.check(name, got == wanted, f"got {_short(got)}, wanted {_short(wanted)}")
+
+    def within(self, name, seconds, bound):
+        """Records whether something took at most `bound` seconds, widened by `TIME_SCALE`; what exceeds the bound as it
+        stands is printed either way."""
+        if seconds > bound:
+            self.note(f"{name}: ABOVE THE BOUND, {seconds:.2f} s where {bound} s is promised")
+        return self.check(f"{name} within {bound * TIME_SCALE:g} s", seconds <= bound * TIME_SCALE, f"{seconds:.2f} s")
 
     def count(self, passed, name=""):
         """Adds checks that another runner did."""
