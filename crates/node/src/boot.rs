@@ -9,8 +9,8 @@ use state::Directory;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stdx::{Mono, NodeId, ShardId};
-use storage::log::{Record, Recovered, RecoveredGroup, WriteSet};
-use storage::{Applied, EngineError, Replica, Store};
+use storage::log::{LogReader, Record, Recovered, RecoveredGroup, WriteSet};
+use storage::{Applied, Disk, EngineError, Replica, Store};
 
 /// Why a replica that the map places here may be missing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,19 +49,19 @@ pub fn worker_of(shard: ShardId, workers: usize) -> usize {
     shard.0 as usize % workers.max(1)
 }
 
-/// Brings map, log and engine together. `recovered` has one element per worker.
+/// Brings map, log and engine together. `logs` has one element per worker: what was recovered, and its reader.
 ///
 /// # Errors
 /// When the engine cannot be read or written.
-pub fn boot(
+pub fn boot<D: Disk>(
     node: NodeId,
     map: Arc<ClusterMap>,
     store: &Store,
-    recovered: &[Recovered],
+    logs: &[(LogReader<D>, Recovered)],
     origin: Origin,
     now: Mono,
 ) -> Result<Boot, EngineError> {
-    let mut workers: Vec<WorkerBoot> = recovered.iter().map(|_| WorkerBoot::default()).collect();
+    let mut workers: Vec<WorkerBoot> = logs.iter().map(|_| WorkerBoot::default()).collect();
     let mut handles = BTreeMap::new();
     let mut rebuilt = Vec::new();
     create_missing(node, &map, store, origin)?;
@@ -75,7 +75,7 @@ pub fn boot(
         handles.insert(shard, handle.clone());
         let Some(replica) = replica else { continue };
         let applied = replica.applied();
-        let (restored, first, reason) = restore(shard, &applied, &recovered[worker], origin);
+        let (restored, first, reason) = restore(shard, &applied, &logs[worker], origin);
         handle.set_fenced(reason.is_some());
         rebuilt.extend(reason.map(|why| (shard, why)));
         let boot = &mut workers[worker];
@@ -114,10 +114,10 @@ fn create_missing(node: NodeId, map: &ClusterMap, store: &Store, origin: Origin)
 }
 
 /// One replica's Raft state, records to write first, and why it is rebuilt if it is.
-fn restore(
+fn restore<D: Disk>(
     shard: ShardId,
     applied: &Applied,
-    recovered: &Recovered,
+    (reader, recovered): &(LogReader<D>, Recovered),
     origin: Origin,
 ) -> (Restored, Vec<Record>, Option<String>) {
     let rebuild = |why: String| (Restored::joining(), forget_records(shard).to_vec(), Some(why));
@@ -159,8 +159,10 @@ fn restore(
         last: (last.index, last.term),
         applied: applied.index,
     };
-    if applied.index > last.index {
-        // A snapshot was installed and the process ended before Raft heard of it.
+    // What was applied is committed. A log that ends before it, or holds another entry in its place, is one whose process
+    // installed a snapshot and ended before Raft heard of it: whatever it holds from there on was never committed.
+    let held = reader.term(shard, applied.index).ok().flatten();
+    if held != Some(applied.term) {
         let (index, term) = (applied.index, applied.term);
         (restored.start, restored.last) = ((index, term), (index, term));
         restored.hard_state.term = restored.hard_state.term.max(term);
@@ -173,24 +175,34 @@ fn restore(
 mod tests {
     use super::*;
     use cluster::{NodeRecord, SHARDS_DEFAULT, bootstrap};
-    use storage::log::{Log, LogOptions};
+    use bytes::Bytes;
+    use storage::log::{Log, LogEntry, LogOptions};
     use storage::{MemDisk, MemEngine, StoreOptions};
 
-    /// What node 1 of three makes of these disks, and the number of replicas that it rebuilds.
-    fn rebuilt(log: &MemDisk, engine: &MemEngine, origin: Origin) -> usize {
+    fn open_store(engine: &MemEngine) -> Store {
+        Store::open(Arc::new(engine.clone()), StoreOptions::default()).unwrap()
+    }
+
+    /// What node 1 of three makes of these disks.
+    fn booted(log: &MemDisk, engine: &MemEngine, origin: Origin) -> Boot {
         let record = |i: u64| {
             let at = |port: u64| format!("n{i}:{port}");
             NodeRecord { peer: at(1), redis: at(2), redis_cluster: at(3), http: at(4), zone: String::new() }
         };
         let map = Arc::new(bootstrap((1..=3).map(|i| (i, record(i))).collect(), SHARDS_DEFAULT));
         let options = LogOptions { identity: 1, ..LogOptions::default() };
-        let (mut writer, _, recovered) = Log::open(log.clone(), options).unwrap();
-        let store = Store::open(Arc::new(engine.clone()), StoreOptions::default()).unwrap();
-        let booted = boot(NodeId(1), map, &store, &[recovered], origin, Mono(1)).unwrap();
+        let (mut writer, reader, recovered) = Log::open(log.clone(), options).unwrap();
+        let booted = boot(NodeId(1), map, &open_store(engine), &[(reader, recovered)], origin, Mono(1)).unwrap();
         let first = &booted.workers[0].first;
         if !first.records.is_empty() {
             writer.append(first).and_then(|()| writer.sync()).unwrap();
         }
+        booted
+    }
+
+    /// The number of replicas that it rebuilds.
+    fn rebuilt(log: &MemDisk, engine: &MemEngine, origin: Origin) -> usize {
+        let booted = booted(log, engine, origin);
         assert_eq!(booted.workers[0].replicas.len(), 18);
         let joining = booted.workers[0].replicas.iter().filter(|r| r.restored == Restored::joining()).count();
         assert_eq!(joining, booted.rebuilt.len(), "what is rebuilt begins as one that knows nothing");
@@ -207,5 +219,30 @@ mod tests {
         let (log, engine) = (MemDisk::new(), MemEngine::new());
         assert_eq!(rebuilt(&log, &engine, Origin::Existing), 18, "everything is gone");
         assert_eq!(rebuilt(&log, &engine, Origin::Existing), 18, "and it ended before it was rebuilt");
+    }
+
+    #[test]
+    fn a_snapshot_of_another_history_than_the_log_replaces_it() {
+        let (log, engine) = (MemDisk::new(), MemEngine::new());
+        assert_eq!(rebuilt(&log, &engine, Origin::Founding), 0);
+        let shard = ShardId(1);
+        let entry = |index| LogEntry { term: 1, index, kind: 0, data: Bytes::from_static(b"never committed") };
+        let options = LogOptions { identity: 1, ..LogOptions::default() };
+        let (mut writer, _, _) = Log::open(log.clone(), options).unwrap();
+        let entries = Record::Entries { shard, entries: (2..=5).map(entry).collect() };
+        writer.append(&WriteSet { records: vec![entries] }).and_then(|()| writer.sync()).unwrap();
+        drop(writer);
+        // The process installs a snapshot of a later term and ends before Raft hears of it.
+        let store = open_store(&engine);
+        let replica = store.replica(shard).unwrap();
+        let applied = Applied { index: 4, term: 2, ..replica.applied() };
+        replica.begin_install(applied).unwrap().finish().unwrap();
+        drop((replica, store));
+        for _ in 0..2 {
+            let booted = booted(&log, &engine, Origin::Existing);
+            let replica = booted.workers[0].replicas.iter().find(|r| r.handle.id == shard).unwrap();
+            assert_eq!((replica.restored.start, replica.restored.last), ((4, 2), (4, 2)));
+            assert_eq!((replica.restored.applied, replica.restored.hard_state.commit), (4, 4));
+        }
     }
 }

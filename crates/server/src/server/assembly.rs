@@ -173,7 +173,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-fn open_logs(config: &Config, data: &DataDir) -> Result<(Vec<WorkerLog>, Vec<Recovered>), StartError> {
+fn open_logs(config: &Config, data: &DataDir) -> Result<(Vec<WorkerLog>, Vec<(LogReader<SharedDisk>, Recovered)>), StartError> {
     let mut logs = Vec::new();
     let mut all = Vec::new();
     for worker in 0..data.workers {
@@ -190,8 +190,8 @@ fn open_logs(config: &Config, data: &DataDir) -> Result<(Vec<WorkerLog>, Vec<Rec
         for note in &recovered.notes {
             tracing::info!(worker, "{note}");
         }
+        all.push((reader.clone(), recovered));
         logs.push(WorkerLog { preparer: writer.preparer(), writer, reader });
-        all.push(recovered);
     }
     Ok((logs, all))
 }
@@ -207,7 +207,7 @@ fn standing(data: &DataDir) -> Standing {
 fn open_state(
     config: &Config,
     data: &DataDir,
-    recovered: &[Recovered],
+    recovered: &[(LogReader<SharedDisk>, Recovered)],
     entrance: &Entrance<'_>,
 ) -> Result<(Store, Boot), StartError> {
     let why = match data.marked_engine() {
@@ -226,7 +226,7 @@ fn open_state(
     try_open_state(config, data, recovered)
 }
 
-fn try_open_state(config: &Config, data: &DataDir, recovered: &[Recovered]) -> Result<(Store, Boot), StartError> {
+fn try_open_state(config: &Config, data: &DataDir, recovered: &[(LogReader<SharedDisk>, Recovered)]) -> Result<(Store, Boot), StartError> {
     let store = open_store(config, data)?;
     let map = load_map(&store, config)?;
     let origin = match data.stage() {

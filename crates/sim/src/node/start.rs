@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{Mono, NodeId, Rng};
-use storage::log::{Log, LogOptions, Recovered};
+use storage::log::{Log, LogOptions, LogReader, Recovered};
 use storage::{Store, StoreOptions};
 
 /// As in the server's defaults.
@@ -66,7 +66,7 @@ impl Start {
         rng: &mut Rng,
     ) -> Result<Start, String> {
         let mut logs = Vec::new();
-        let mut recovered: Vec<Recovered> = Vec::new();
+        let mut recovered: Vec<(LogReader<_>, Recovered)> = Vec::new();
         for (worker, disk) in disks.logs.iter().enumerate() {
             let options = LogOptions {
                 identity: id.0 << 8 | worker as u64,
@@ -75,8 +75,8 @@ impl Start {
                 reserve_bytes: 0,
             };
             let (writer, reader, found) = Log::open(disk.clone(), options).map_err(|e| e.to_string())?;
+            recovered.push((reader.clone(), found));
             logs.push((writer, reader));
-            recovered.push(found);
         }
         let options =
             StoreOptions { cache_bytes: CACHE_BYTES, flush_bytes: shape.flush_bytes, hash_seed: rng.next_u64() };
