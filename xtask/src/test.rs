@@ -96,9 +96,8 @@ const PARTS: &[Part] = &[
     e2e("disks", "e2e.disks", &[Need::Python, Need::Binary], "disks that fill up and rot, a replica that lags"),
 ];
 
-/// Parts that run only when they are named: they show gaps that are known (docs/testing.md) and would fail every run, or
-/// take too long for one.
-const NAMED_ONLY: &[&str] = &["disks", "nemesis-long"];
+/// Parts that run only when they are named: they take too long for every run.
+const NAMED_ONLY: &[&str] = &["nemesis-long"];
 
 /// Seconds that the simulator gets for fresh seeds on each of two cores, and that each fuzz target gets.
 const SIMULATION_SECONDS: u32 = 240;
