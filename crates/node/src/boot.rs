@@ -174,8 +174,8 @@ fn restore<D: Disk>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cluster::{NodeRecord, SHARDS_DEFAULT, bootstrap};
     use bytes::Bytes;
+    use cluster::{NodeRecord, SHARDS_DEFAULT, bootstrap};
     use storage::log::{Log, LogEntry, LogOptions};
     use storage::{MemDisk, MemEngine, StoreOptions};
 

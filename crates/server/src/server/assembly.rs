@@ -173,7 +173,10 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-fn open_logs(config: &Config, data: &DataDir) -> Result<(Vec<WorkerLog>, Vec<(LogReader<SharedDisk>, Recovered)>), StartError> {
+fn open_logs(
+    config: &Config,
+    data: &DataDir,
+) -> Result<(Vec<WorkerLog>, Vec<(LogReader<SharedDisk>, Recovered)>), StartError> {
     let mut logs = Vec::new();
     let mut all = Vec::new();
     for worker in 0..data.workers {
@@ -226,7 +229,11 @@ fn open_state(
     try_open_state(config, data, recovered)
 }
 
-fn try_open_state(config: &Config, data: &DataDir, recovered: &[(LogReader<SharedDisk>, Recovered)]) -> Result<(Store, Boot), StartError> {
+fn try_open_state(
+    config: &Config,
+    data: &DataDir,
+    recovered: &[(LogReader<SharedDisk>, Recovered)],
+) -> Result<(Store, Boot), StartError> {
     let store = open_store(config, data)?;
     let map = load_map(&store, config)?;
     let origin = match data.stage() {
