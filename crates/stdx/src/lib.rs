@@ -7,9 +7,11 @@
 pub mod codec;
 pub mod crc;
 pub mod id;
+pub mod leading;
 pub mod rng;
 pub mod time;
 
 pub use id::{NodeId, ShardId};
+pub use leading::LeadingBytes;
 pub use rng::Rng;
 pub use time::{Mono, WallMs};

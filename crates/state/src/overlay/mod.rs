@@ -1,11 +1,14 @@
 //! What a leader has proposed and not yet applied, seen as if it were applied: the next command on a key is evaluated
 //! against it instead of waiting for a round trip.
 
+mod effects;
+
 use crate::directory::DATABASES;
 use bytes::Bytes;
+use effects::{Effect, Effects};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 use storage::{EngineError, View};
 
 /// Effects proposed but not applied, and the shard's numbers as of the last proposal.
@@ -14,22 +17,13 @@ use storage::{EngineError, View};
 /// reached the log, because everything evaluated after that proposal counted on it.
 #[derive(Debug, Default)]
 pub struct Overlay {
-    effects: BTreeMap<Bytes, Effect>,
+    effects: Effects,
     /// Keys by the proposal that wrote them, oldest first, for `retire`.
     order: VecDeque<(u64, Bytes)>,
     tombstones: VecDeque<Tombstone>,
     newest: u64,
     bytes: usize,
     pub(crate) numbers: Numbers,
-}
-
-#[derive(Debug)]
-struct Effect {
-    sequence: u64,
-    /// Where the change is in its proposal's batch.
-    op: usize,
-    /// `None`: deleted.
-    value: Option<Bytes>,
 }
 
 /// A deleted range. Effects inserted before it were removed, so an effect in its range is always later.
@@ -71,12 +65,17 @@ impl Overlay {
         Overlay::default()
     }
 
+    /// An empty overlay that hashes keys with `seed`: secret, so that clients cannot choose keys that collide.
+    #[must_use]
+    pub fn with_hash_seed(seed: u64) -> Overlay {
+        Overlay { effects: Effects::new(seed), ..Overlay::default() }
+    }
+
     /// Drops the effects of proposals up to and including `sequence`: the base has them.
     pub fn retire(&mut self, sequence: u64) {
         while self.order.front().is_some_and(|(s, _)| *s <= sequence) {
             if let Some((s, key)) = self.order.pop_front()
-                && self.effects.get(&key).is_some_and(|e| e.sequence == s)
-                && let Some(old) = self.effects.remove(&key)
+                && let Some(old) = self.effects.remove_if(&key, |e| e.sequence == s)
             {
                 self.bytes -= weight(&key, old.value.as_ref());
             }
@@ -88,7 +87,7 @@ impl Overlay {
 
     /// Forgets everything, the numbers too.
     pub fn clear(&mut self) {
-        *self = Overlay::default();
+        *self = Overlay::with_hash_seed(self.effects.seed());
     }
 
     /// Whether no effect is outstanding.
@@ -159,9 +158,9 @@ impl Overlay {
     /// Records that proposal `sequence` deletes `start..end`.
     pub(crate) fn insert_range(&mut self, sequence: u64, start: Bytes, end: Bytes) {
         self.newest = sequence;
-        let inside: Vec<Bytes> = range(&self.effects, &start, &end).map(|(k, _)| k.clone()).collect();
+        let inside: Vec<Bytes> = self.effects.range(&start, &end).map(|(k, _)| k.clone()).collect();
         for key in inside {
-            if let Some(old) = self.effects.remove(&key) {
+            if let Some(old) = self.effects.remove_if(&key, |_| true) {
                 self.bytes -= weight(&key, old.value.as_ref());
             }
         }
@@ -171,13 +170,6 @@ impl Overlay {
 
 fn weight(key: &Bytes, value: Option<&Bytes>) -> usize {
     key.len() + value.map_or(0, Bytes::len)
-}
-
-type Effects = BTreeMap<Bytes, Effect>;
-
-fn range<'a>(effects: &'a Effects, start: &[u8], end: &[u8]) -> std::collections::btree_map::Range<'a, Bytes, Effect> {
-    // An inverted range is empty, but a BTreeMap panics on it.
-    effects.range::<[u8], _>((Bound::Included(start), Bound::Excluded(end.max(start))))
 }
 
 /// A base view with an overlay above it.
@@ -249,7 +241,7 @@ impl View for Merged<'_> {
         if self.overlay.is_empty() {
             return self.base.scan(start, end, visit);
         }
-        let pending = range(&self.overlay.effects, start, end).peekable();
+        let pending = self.overlay.effects.range(start, end).peekable();
         self.merge(pending, Ordering::Less, |v| self.base.scan(start, end, v), visit)
     }
 
@@ -262,7 +254,7 @@ impl View for Merged<'_> {
         if self.overlay.is_empty() {
             return self.base.scan_reverse(start, end, visit);
         }
-        let pending = range(&self.overlay.effects, start, end).rev().peekable();
+        let pending = self.overlay.effects.range(start, end).rev().peekable();
         self.merge(pending, Ordering::Greater, |v| self.base.scan_reverse(start, end, v), visit)
     }
 }

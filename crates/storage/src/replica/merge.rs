@@ -62,8 +62,8 @@ impl<'a> Layers<'a> {
                 Direction::Descending => Box::new(range.rev()),
             }
         };
-        // An empty table has nothing to say, and most walks meet one.
-        let walks = tables.filter(|t| !t.is_empty()).map(|t| walk(t).peekable()).collect();
+        // Most walks meet tables that have nothing to say.
+        let walks = tables.filter(|t| t.may_hold(span)).map(|t| walk(t).peekable()).collect();
         Layers { walks, direction }
     }
 }

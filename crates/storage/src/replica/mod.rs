@@ -3,7 +3,7 @@
 //! ```text
 //!                      apply                        flush                    get, scan
 //!     log entries ─────────────▶ active table ──┐               ┌───────── active, frozen tables
-//!                                (ordered map)  ▼               ▼                  │ absent
+//!                                (memory)       ▼               ▼                  │ absent
 //!                                          frozen tables ─▶ Engine ◀── cache ◀─────┘
 //! ```
 //!
@@ -150,6 +150,12 @@ impl Replica {
             (memory as u64, self.prefix(&state))
         };
         memory + self.shared.engine.approximate_bytes(&prefix, &prefix_end(prefix))
+    }
+
+    /// The secret seed of this process for hashing keys that clients choose.
+    #[must_use]
+    pub fn hash_seed(&self) -> u64 {
+        self.shared.hash_seed()
     }
 
     fn prefix(&self, state: &State) -> Prefix {

@@ -239,6 +239,10 @@ impl Shared {
         Probe::new(key, self.hash_seed)
     }
 
+    pub(super) fn hash_seed(&self) -> u64 {
+        self.hash_seed
+    }
+
     pub(super) fn next_owner(&self) -> Owner {
         Owner(self.owners.fetch_add(1, Relaxed))
     }

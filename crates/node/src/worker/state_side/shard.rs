@@ -93,7 +93,7 @@ impl<R> Shard<R> {
     pub fn new(node: NodeId, handle: Arc<ShardHandle>, replica: Arc<Replica>) -> Shard<R> {
         let applied = replica.applied();
         handle.set_applied(applied.index);
-        let fenced = handle.fenced();
+        let (fenced, hash_seed) = (handle.fenced(), replica.hash_seed());
         Shard {
             node,
             handle,
@@ -101,7 +101,7 @@ impl<R> Shard<R> {
             reign: None,
             epoch: 1,
             leader: None,
-            overlay: Overlay::new(),
+            overlay: Overlay::with_hash_seed(hash_seed),
             watches: Watches::new(),
             builder: None,
             overdue: false,
