@@ -57,12 +57,16 @@ fn batch(count: u64, seed: impl Fn(u64) -> u64 + Sync, args: &SimArgs) -> ExitCo
         sum
     };
     let mut sum = Summary::default();
+    let mut panicked = false;
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..args.threads).map(|_| scope.spawn(work)).collect();
         for thread in threads {
             match thread.join() {
                 Ok(part) => sum.merge(part),
-                Err(_) => println!("a thread of the simulator failed"),
+                Err(_) => {
+                    println!("a thread of the simulator panicked: its seeds are not in the sums");
+                    panicked = true;
+                }
             }
         }
     });
@@ -71,7 +75,10 @@ fn batch(count: u64, seed: impl Fn(u64) -> u64 + Sync, args: &SimArgs) -> ExitCo
         tell(*seed, run(&Plan::draw(*seed)));
         return ExitCode::from(EXIT_FAILED);
     }
-    if differ.load(Relaxed) {
+    if sum.leaves_too_much_undecided() {
+        println!("{} of {} seeds are undecided, which is too many", sum.undecided, sum.seeds);
+    }
+    if panicked || differ.load(Relaxed) || sum.leaves_too_much_undecided() {
         return ExitCode::from(EXIT_FAILED);
     }
     let missing = sum.missing();
@@ -100,7 +107,10 @@ fn replay(seed: u64) -> ExitCode {
         outcome.unknown
     );
     if outcome.failure.is_none() {
-        println!("no violation");
+        match outcome.undecided {
+            0 => println!("no violation"),
+            n => println!("no violation found; {n} histories are UNDECIDED: a search was given up"),
+        }
         return ExitCode::SUCCESS;
     }
     tell(seed, outcome);

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// In a batch of so many seeds every kind of fault must have happened: one that misses some tests less than it says.
 pub const SEEDS_FOR_ALL_KINDS: u64 = 200;
+/// Of so many seeds one may be left undecided: a checker that gives up more often proves too little.
+pub const SEEDS_PER_UNDECIDED: u64 = 200;
 
 /// Sums over a batch.
 #[derive(Debug, Default)]
@@ -30,6 +32,8 @@ pub struct Summary {
     pub rebuilt: u64,
     /// Requests by workload.
     pub requests: BTreeMap<&'static str, u64>,
+    /// Seeds with a history that no search decided.
+    pub undecided: u64,
     /// Failed seeds with what they broke.
     pub failures: Vec<(u64, Failure)>,
 }
@@ -48,6 +52,7 @@ impl Summary {
         for (name, n) in &outcome.requests {
             *self.requests.entry(name).or_default() += n;
         }
+        self.undecided += u64::from(outcome.undecided > 0);
         self.failures.extend(outcome.failure.clone().map(|failure| (seed, failure)));
     }
 
@@ -64,7 +69,14 @@ impl Summary {
         for (name, n) in other.requests {
             *self.requests.entry(name).or_default() += n;
         }
+        self.undecided += other.undecided;
         self.failures.extend(other.failures);
+    }
+
+    /// Whether more seeds were left undecided than a sound batch has.
+    #[must_use]
+    pub fn leaves_too_much_undecided(&self) -> bool {
+        self.undecided > self.seeds.div_ceil(SEEDS_PER_UNDECIDED)
     }
 
     /// Kinds of fault that should have happened in so many seeds and did not.
@@ -82,6 +94,7 @@ impl fmt::Display for Summary {
             "{} seeds, {hours:.2} simulated hours, {} requests answered, {} of unknown outcome",
             self.seeds, self.answered, self.unknown
         )?;
+        writeln!(f, "{} seeds undecided: a search was given up", self.undecided)?;
         writeln!(f, "healed clusters settled within {:.1} s", self.settled_max.as_secs_f64())?;
         for (name, n) in &self.requests {
             writeln!(f, "  requests of {name:<20}{n:>12}")?;
@@ -91,5 +104,23 @@ impl fmt::Display for Summary {
         }
         writeln!(f, "  {:<32}{:>12}", "(snapshots installed)", self.snapshots)?;
         writeln!(f, "  {:<32}{:>12}", "(replicas rebuilt)", self.rebuilt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_seeds_may_be_undecided() {
+        let mut sum = Summary::default();
+        let decided = Outcome::default();
+        let undecided = Outcome { undecided: 2, ..Outcome::default() };
+        (0..SEEDS_PER_UNDECIDED).for_each(|seed| sum.add(seed, &decided));
+        assert!(!sum.leaves_too_much_undecided());
+        sum.add(1, &undecided);
+        assert_eq!((sum.undecided, sum.leaves_too_much_undecided()), (1, false));
+        (0..2).for_each(|seed| sum.add(seed, &undecided));
+        assert!(sum.leaves_too_much_undecided(), "3 of 203");
     }
 }

@@ -75,6 +75,8 @@ pub struct Outcome {
     pub rebuilt: u64,
     /// Requests by workload.
     pub requests: BTreeMap<&'static str, u64>,
+    /// Histories of a workload that no search decided: no failure, and no proof either.
+    pub undecided: u64,
     /// The first broken promise.
     pub failure: Option<Failure>,
     /// What happened to the nodes, for the story.
@@ -120,9 +122,13 @@ pub fn run(plan: &Plan) -> Outcome {
         if matches!(failure, Some(Failure::Workload(_))) {
             continue;
         }
-        if let Err(violation) = workload.check(&history) {
-            failure = Some(Failure::Workload(violation));
-            outcome.history = history;
+        match workload.check(&history) {
+            Ok(()) => {}
+            Err(violation) if violation.undecided => outcome.undecided += 1,
+            Err(violation) => {
+                failure = Some(Failure::Workload(violation));
+                outcome.history = history;
+            }
         }
     }
     outcome.failure = failure;

@@ -99,7 +99,19 @@ pub(crate) fn by_key<'a>(history: &'a [Operation], prefix: &str) -> BTreeMap<&'a
 pub(crate) fn broken(workload: &'static str, what: String, key: &[u8], operations: &[usize]) -> Violation {
     let mut operations = operations.to_vec();
     operations.dedup();
-    Violation { workload, what, key: Some(Bytes::copy_from_slice(key)), operations }
+    Violation { workload, what, key: Some(Bytes::copy_from_slice(key)), operations, undecided: false }
+}
+
+/// The first contradiction in judgements of many keys; without one, the first key that could not be judged.
+pub(crate) fn gravest(judgements: impl IntoIterator<Item = Result<(), Violation>>) -> Result<(), Violation> {
+    let mut undecided = Ok(());
+    for judgement in judgements {
+        match judgement {
+            Err(violation) if violation.undecided => undecided = undecided.and(Err(violation)),
+            decided => decided?,
+        }
+    }
+    undecided
 }
 
 /// Longest word shown, in bytes.
@@ -153,5 +165,19 @@ pub(crate) fn pairs(reply: &Reply) -> Option<Vec<(&Bytes, &Bytes)>> {
             items.chunks(2).map(|pair| Some((bulk(&pair[0])?, bulk(&pair[1])?))).collect()
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{broken, gravest};
+
+    #[test]
+    fn a_contradiction_weighs_more_than_a_search_that_was_given_up() {
+        let wrong = broken("w", "wrong".to_owned(), b"k", &[1]);
+        let unknown = crate::Violation { undecided: true, ..wrong.clone() };
+        assert_eq!(gravest([Ok(()), Ok(())]), Ok(()));
+        assert_eq!(gravest([Err(unknown.clone()), Ok(())]), Err(unknown.clone()));
+        assert_eq!(gravest([Err(unknown), Ok(()), Err(wrong.clone())]), Err(wrong));
     }
 }

@@ -4,7 +4,7 @@
 //! One client at a time leaves nothing open, so these two find what a command does wrong across leaders, overlays and
 //! restarts; what clients do to each other is the business of the other workloads.
 
-use crate::calls::{Call, calls_of};
+use crate::calls::{Call, calls_of, gravest};
 use crate::lives::{Lives, Span, beginning};
 use crate::options::{Pace, conclude, words};
 use crate::reference::judge;
@@ -144,7 +144,7 @@ impl Workload for Commands {
                 groups.entry(group_of(call.key())).or_default().push(call);
             }
         }
-        groups.values().try_for_each(|calls| judge(self.kind.name(), calls[0].key(), calls))
+        gravest(groups.values().map(|calls| judge(self.kind.name(), calls[0].key(), calls)))
     }
 }
 

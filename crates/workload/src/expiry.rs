@@ -6,7 +6,7 @@
 //! The search for an order of the operations keeps such a pair of bounds with each possible state; an answer that no
 //! deadline between the bounds explains came too early, too late, or back from the dead.
 
-use crate::calls::{Call, broken, by_key, calls_of};
+use crate::calls::{Call, broken, by_key, calls_of, gravest};
 use crate::linearizability::{self, Event, Failure, Specification};
 use crate::lives::{Lives, Span, beginning};
 use crate::options::{Pace, conclude, words};
@@ -116,7 +116,7 @@ impl Workload for Expiry {
     }
 
     fn check(&self, history: &[Operation]) -> Result<(), Violation> {
-        by_key(history, &self.beginning).into_iter().try_for_each(|(key, calls)| self.check_key(key, &calls))
+        gravest(by_key(history, &self.beginning).into_iter().map(|(key, calls)| self.check_key(key, &calls)))
     }
 }
 
@@ -124,13 +124,14 @@ impl Expiry {
     fn check_key(&self, key: &[u8], calls: &[Call<'_>]) -> Result<(), Violation> {
         let known = |c: &&Call<'_>| c.reply().is_some() || !matches!(c.name(), b"GET" | b"PTTL");
         let events: Vec<Event<Asked<'_>>> = calls.iter().filter(known).map(|c| self.event(c)).collect();
-        let (named, why) = match linearizability::check(&Deadlines(PhantomData), &events) {
+        let (named, why, undecided) = match linearizability::check(&Deadlines(PhantomData), &events) {
             Ok(()) => return Ok(()),
-            Err(Failure::NotLinearizable(named)) => (named, "which no order and no deadline explain"),
-            Err(Failure::GaveUp(at)) => (vec![at], "where the search was given up: nothing is known to be wrong"),
+            Err(Failure::NotLinearizable(named)) => (named, "which no order and no deadline explain", false),
+            Err(Failure::GaveUp(at)) => (vec![at], "where the search was given up: nothing is known to be wrong", true),
         };
         let shown = calls.iter().find(|c| named.first() == Some(&c.position)).map(Call::show).unwrap_or_default();
-        Err(broken(NAME, format!("{shown}, {why} (clocks are right to {} ms)", self.error_ms), key, &named))
+        let what = format!("{shown}, {why} (clocks are right to {} ms)", self.error_ms);
+        Err(Violation { undecided, ..broken(NAME, what, key, &named) })
     }
 
     fn event<'a>(&self, call: &Call<'a>) -> Event<Asked<'a>> {

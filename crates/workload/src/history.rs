@@ -54,7 +54,7 @@ pub struct Operation {
     pub outcome: Outcome,
 }
 
-/// A broken promise.
+/// A broken promise, or a history that could not be judged.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{workload}: {what}")]
 pub struct Violation {
@@ -66,6 +66,8 @@ pub struct Violation {
     pub key: Option<Bytes>,
     /// Places in the history of the operations that cannot all be true.
     pub operations: Vec<usize>,
+    /// The search for an order was given up: nothing is known to be wrong, and nothing to be right.
+    pub undecided: bool,
 }
 
 impl Request {

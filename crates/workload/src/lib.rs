@@ -75,7 +75,8 @@ pub trait Workload: Send {
     /// passed over. That a conclusion was answered at all is for the shell to demand.
     ///
     /// # Errors
-    /// The first broken promise.
+    /// A broken promise; or, where none was found, a history that is too entangled to be judged
+    /// ([`Violation::undecided`]).
     fn check(&self, history: &[Operation]) -> Result<(), Violation>;
 }
 

@@ -71,11 +71,13 @@ fn is_write(words: &[Bytes]) -> bool {
 }
 
 fn explain(workload: &'static str, key: &[u8], calls: &[Call<'_>], failure: Failure) -> Violation {
-    let (named, why) = match failure {
-        Failure::NotLinearizable(named) => (named, "which no order of the operations explains"),
-        Failure::GaveUp(at) => (vec![at], "where the search for an order was given up: nothing is known to be wrong"),
+    let (named, why, undecided) = match failure {
+        Failure::NotLinearizable(named) => (named, "which no order of the operations explains", false),
+        Failure::GaveUp(at) => {
+            (vec![at], "where the search for an order was given up: nothing is known to be wrong", true)
+        }
     };
     let shown =
         calls.iter().filter(|c| named.first() == Some(&c.position)).map(Call::show).collect::<Vec<_>>().join("; ");
-    broken(workload, format!("{shown}, {why}"), key, &named)
+    Violation { undecided, ..broken(workload, format!("{shown}, {why}"), key, &named) }
 }

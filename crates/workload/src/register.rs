@@ -3,7 +3,7 @@
 //! Values are unique, so a read says which write it saw. Every other key holds numbers instead, which INCR and its like
 //! change. Compare-and-set is SET NX, SET XX and SETNX; GETSET and GETDEL read what they replace.
 
-use crate::calls::{by_key, calls_of};
+use crate::calls::{by_key, calls_of, gravest};
 use crate::lives::{Lives, Span, beginning};
 use crate::options::{Pace, conclude, words};
 use crate::reference::judge;
@@ -117,7 +117,7 @@ impl Workload for Register {
     }
 
     fn check(&self, history: &[Operation]) -> Result<(), Violation> {
-        by_key(history, &self.beginning).into_iter().try_for_each(|(key, calls)| judge(NAME, key, &calls))
+        gravest(by_key(history, &self.beginning).into_iter().map(|(key, calls)| judge(NAME, key, &calls)))
     }
 }
 

@@ -190,6 +190,7 @@ impl Run<'_> {
             match subject.check() {
                 Ok(()) if concluded => summary.passed += 1,
                 Ok(()) => {}
+                Err(violation) if violation.undecided => println!("UNDECIDED    seed {}: {violation}", self.seed),
                 Err(violation) => {
                     println!("{}", story(&violation, &subject.history, faults));
                     summary.failures.push(format!("seed {}, {} nodes: {name}: {violation}", self.seed, self.nodes));

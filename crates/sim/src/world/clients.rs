@@ -51,8 +51,8 @@ struct Client {
     leaders: BTreeMap<u16, NodeId>,
     home: BTreeMap<Namespace, NodeId>,
     open: Option<Open>,
-    /// The connection on which a WATCH stands: the next request goes there, or nowhere.
-    watching: Option<(NodeId, u64)>,
+    /// Connections on which a WATCH stands: the next request to that namespace goes there, or nowhere.
+    watching: BTreeMap<Namespace, (NodeId, u64)>,
     answered_since_heal: bool,
 }
 
@@ -139,7 +139,7 @@ impl Client {
             leaders: BTreeMap::new(),
             home: BTreeMap::new(),
             open: None,
-            watching: None,
+            watching: BTreeMap::new(),
             answered_since_heal: false,
         }
     }
@@ -191,7 +191,7 @@ impl World {
             Step::Reconnect => {
                 let connections: Vec<u64> = client.connections.values().copied().collect();
                 client.home.clear();
-                client.watching = None;
+                client.watching.clear();
                 connections.into_iter().for_each(|c| self.close(c));
                 self.after(Duration::from_micros(100), Event::Client(number));
             }
@@ -239,8 +239,8 @@ impl World {
         let Clients { clients, connections, rng, next_connection, .. } = &mut self.clients;
         let client = clients.get_mut(&number)?;
         let namespace = request.namespace;
-        if let Some((node, connection)) = client.watching {
-            return Some((node, connection, None));
+        if let Some((node, connection)) = client.watching.get(&namespace) {
+            return Some((*node, *connection, None));
         }
         let believed = match namespace {
             Namespace::Plain => None,
@@ -292,16 +292,16 @@ impl World {
         operation.ended = now;
         operation.outcome = outcome;
         group.workload.ended(operation);
+        let namespace = operation.request.namespace;
+        let stood = client.watching.remove(&namespace).is_some();
         let refusal = match &operation.outcome {
             Outcome::Answered(replies) => {
-                let watches = operation.request.leaves_watch(replies, client.watching.is_some());
-                client.watching = watches.then_some((NodeId(operation.node), operation.connection));
+                if operation.request.leaves_watch(replies, stood) {
+                    client.watching.insert(namespace, (NodeId(operation.node), operation.connection));
+                }
                 replies.iter().find_map(refusal)
             }
-            Outcome::Lost => {
-                client.watching = None;
-                Some(Refusal::Unknown)
-            }
+            Outcome::Lost => Some(Refusal::Unknown),
         };
         match refusal {
             None => {
@@ -432,4 +432,24 @@ fn slot_of(request: &Request) -> Option<u16> {
         let command = Command::parse(words.iter().cloned().collect()).ok()?;
         command.keys().next().map(|key| cluster::slot_of(key).0)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No process runs, so only a connection that a WATCH holds is there.
+    #[test]
+    fn a_watch_holds_the_connection_of_its_own_namespace() {
+        let mut world = World::new(Plan::draw(1));
+        let number = world.clients.numbers()[0];
+        let asks = |world: &mut World, namespace| {
+            let found = world.connection(number, &Request::one(namespace, ["GET", "k"]));
+            found.map(|(node, connection, _)| (node, connection))
+        };
+        let client = world.clients.clients.get_mut(&number).expect("it is one of the plan's");
+        client.watching.insert(Namespace::Cluster, (NodeId(1), 7));
+        assert_eq!(asks(&mut world, Namespace::Cluster), Some((NodeId(1), 7)));
+        assert_eq!(asks(&mut world, Namespace::Plain), None);
+    }
 }

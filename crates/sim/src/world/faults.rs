@@ -233,6 +233,8 @@ impl World {
             Kind::Misdirected => slot.disks.misdirect(&mut rng),
             _ => {
                 slot.disks = Disks::new(slot.disks.logs.len());
+                // The new disks count their failures from nothing.
+                slot.faults_seen = 0;
                 true
             }
         };
