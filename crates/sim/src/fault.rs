@@ -28,6 +28,8 @@ pub enum Kind {
     SlowLink,
     /// A message was refused because it exceeded the link's limit.
     SizeLimit,
+    /// What was sent to a node queued up longer and longer, and then the node was not heard any more.
+    Congestion,
     /// A connection between two nodes was reset.
     Reset,
     /// A client's connection was reset.
@@ -44,6 +46,10 @@ pub enum Kind {
     RollingRestart,
     /// A process did nothing for a while.
     Pause,
+    /// A state side stood still within a step, between taking its inputs and what it made of them.
+    StuckState,
+    /// A consensus side did.
+    StuckConsensus,
     /// A crash took back a sector that was not synced.
     LostSector,
     /// A stored byte changed.
@@ -80,7 +86,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order of reports.
-    pub const ALL: [Kind; 34] = [
+    pub const ALL: [Kind; 37] = [
         Kind::Loss,
         Kind::Delay,
         Kind::Duplication,
@@ -90,6 +96,7 @@ impl Kind {
         Kind::PartialPartition,
         Kind::OneWayCut,
         Kind::SlowLink,
+        Kind::Congestion,
         Kind::SizeLimit,
         Kind::Reset,
         Kind::ClientReset,
@@ -99,6 +106,8 @@ impl Kind {
         Kind::KillInRebuild,
         Kind::RollingRestart,
         Kind::Pause,
+        Kind::StuckState,
+        Kind::StuckConsensus,
         Kind::LostSector,
         Kind::Rot,
         Kind::Misdirected,
@@ -130,6 +139,7 @@ impl Kind {
             Kind::PartialPartition => "partial partition",
             Kind::OneWayCut => "one-way cut",
             Kind::SlowLink => "slow link",
+            Kind::Congestion => "congestion, then silence",
             Kind::SizeLimit => "message over size limit",
             Kind::Reset => "connection reset",
             Kind::ClientReset => "client connection reset",
@@ -139,6 +149,8 @@ impl Kind {
             Kind::KillInRebuild => "kill during a rebuild",
             Kind::RollingRestart => "rolling restart",
             Kind::Pause => "pause",
+            Kind::StuckState => "state side stuck in a step",
+            Kind::StuckConsensus => "consensus side stuck in a step",
             Kind::LostSector => "unsynced sector lost",
             Kind::Rot => "byte rotten",
             Kind::Misdirected => "sector misdirected",
@@ -159,11 +171,12 @@ impl Kind {
     }
 
     /// What a seed may draw as an event of its schedule; the others follow from rates, shape or other faults.
-    pub const SCHEDULED: [Kind; 25] = [
+    pub const SCHEDULED: [Kind; 28] = [
         Kind::Partition,
         Kind::PartialPartition,
         Kind::OneWayCut,
         Kind::SlowLink,
+        Kind::Congestion,
         Kind::Reset,
         Kind::ClientReset,
         Kind::Kill,
@@ -172,6 +185,8 @@ impl Kind {
         Kind::KillInRebuild,
         Kind::RollingRestart,
         Kind::Pause,
+        Kind::StuckState,
+        Kind::StuckConsensus,
         Kind::Rot,
         Kind::Misdirected,
         Kind::DiskLost,

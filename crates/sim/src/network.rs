@@ -22,6 +22,8 @@ struct Link {
     cuts: u32,
     /// What is added to each delay.
     slow: Duration,
+    /// Since when more comes in than goes out, and how much longer each second of that makes the delay.
+    congested: Option<(Mono, f64)>,
     /// Part of the stream was lost to a cut: nothing more of it arrives before the connection is made anew.
     torn: bool,
     last_arrival: Mono,
@@ -92,7 +94,8 @@ impl Network {
             let limit = if late { self.rates.delay_max.as_nanos() as u64 } else { DELAY_USUAL_NS };
             let delay = Duration::from_nanos(DELAY_MIN_NS + self.rng.below(limit));
             let again = if lost { RETRANSMIT } else { Duration::ZERO };
-            let mut at = now + delay + link.slow + again;
+            let queued = link.congested.map_or(Duration::ZERO, |(since, growth)| now.since(since).mul_f64(growth));
+            let mut at = now + delay + link.slow + again + queued;
             if at <= link.last_arrival {
                 if self.rates.reorder && !stream {
                     self.counts.hit(Kind::Reordering);
@@ -122,6 +125,11 @@ impl Network {
         self.links.entry((from, to)).or_default().slow = by;
     }
 
+    /// From now on each second makes the delay of what is sent in one direction longer by so many seconds; none ends it.
+    pub fn congest(&mut self, from: NodeId, to: NodeId, growth: Option<f64>, now: Mono) {
+        self.links.entry((from, to)).or_default().congested = growth.map(|growth| (now, growth));
+    }
+
     /// Loses everything under way between two nodes.
     pub fn reset(&mut self, a: NodeId, b: NodeId) {
         for ends in [(a, b), (b, a)] {
@@ -144,7 +152,7 @@ impl Network {
     /// No more loss, duplication, long delays or cuts.
     pub fn heal(&mut self) {
         for link in self.links.values_mut() {
-            (link.cuts, link.slow) = (0, Duration::ZERO);
+            (link.cuts, link.slow, link.congested) = (0, Duration::ZERO, None);
         }
         self.rates.lose_one_in = 0;
         self.rates.duplicate_one_in = 0;

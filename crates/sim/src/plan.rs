@@ -209,7 +209,8 @@ fn schedule(shape: &Shape, faulty: Duration, rng: &mut Rng) -> Vec<Fault> {
         let node = NodeId(1 + rng.below(shape.nodes));
         let peer = NodeId(1 + (node.0 - 1 + 1 + rng.below(shape.nodes.saturating_sub(1).max(1))) % shape.nodes);
         let lasts = Duration::from_millis(match kind {
-            Kind::Pause => rng.range(10, 4_000),
+            Kind::Pause | Kind::StuckState | Kind::StuckConsensus => rng.range(10, 4_000),
+            Kind::Congestion => rng.range(1_000, 6_000),
             Kind::Kill | Kind::KillAtEffect | Kind::KillInWrite | Kind::KillInRebuild => rng.range(50, DOWN_MS_MAX),
             Kind::Rot | Kind::Misdirected | Kind::DiskLost => rng.range(1_500, DOWN_MS_MAX),
             Kind::RollingRestart => rng.range(50, 1_000),

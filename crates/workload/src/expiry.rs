@@ -155,8 +155,16 @@ struct Asked<'a> {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Alive {
     value: Bytes,
-    /// The earliest and the latest that the deadline can be.
-    deadline: Option<(i64, i64)>,
+    deadline: Option<Deadline>,
+}
+
+/// When a key goes, in milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Deadline {
+    earliest: i64,
+    latest: i64,
+    /// What was left when it was set. The shard's clock never goes back, so more is never left, however wrong clocks are.
+    given: i64,
 }
 
 /// The sequential machine.
@@ -221,17 +229,17 @@ impl<'a> Specification for Deadlines<'a> {
 
 impl Asked<'_> {
     /// The deadline that this command sets.
-    fn deadline(&self, ttl: Option<&Bytes>) -> Option<(i64, i64)> {
-        let ttl: i64 = std::str::from_utf8(ttl?).ok()?.parse().ok()?;
-        Some((self.earliest + ttl, self.latest.saturating_add(ttl)))
+    fn deadline(&self, ttl: Option<&Bytes>) -> Option<Deadline> {
+        let given: i64 = std::str::from_utf8(ttl?).ok()?.parse().ok()?;
+        Some(Deadline { earliest: self.earliest + given, latest: self.latest.saturating_add(given), given })
     }
 
     /// The key was found: its deadline had not passed.
     fn sees_alive(&self, state: &Option<Alive>) -> Option<Alive> {
         let alive = state.clone()?;
         let deadline = match alive.deadline {
-            Some((_, latest)) if latest < self.earliest => return None,
-            Some((earliest, latest)) => Some((earliest.max(self.earliest), latest)),
+            Some(deadline) if deadline.latest < self.earliest => return None,
+            Some(deadline) => Some(Deadline { earliest: deadline.earliest.max(self.earliest), ..deadline }),
             None => None,
         };
         Some(Alive { deadline, ..alive })
@@ -241,7 +249,7 @@ impl Asked<'_> {
     fn sees_gone(&self, state: &Option<Alive>) -> Option<Option<Alive>> {
         match state {
             None => Some(None),
-            Some(Alive { deadline: Some((earliest, _)), .. }) if *earliest < self.latest => Some(None),
+            Some(Alive { deadline: Some(deadline), .. }) if deadline.earliest < self.latest => Some(None),
             Some(_) => None,
         }
     }
@@ -250,9 +258,11 @@ impl Asked<'_> {
 impl Alive {
     /// The state after the time left was told.
     fn with_left(self, call: &Asked<'_>, left: i64) -> Option<Alive> {
-        let (earliest, latest) = self.deadline?;
-        let told = (earliest.max(call.earliest.saturating_add(left)), latest.min(call.latest.saturating_add(left)));
-        (left >= 0 && told.0 <= told.1).then_some(Alive { deadline: Some(told), ..self })
+        let Deadline { earliest, latest, given } = self.deadline?;
+        let earliest = earliest.max(call.earliest.saturating_add(left));
+        let latest = latest.min(call.latest.saturating_add(left));
+        let deadline = Some(Deadline { earliest, latest, given });
+        ((0..=given).contains(&left) && earliest <= latest).then_some(Alive { deadline, ..self })
     }
 }
 
@@ -326,6 +336,14 @@ mod tests {
             assert!(accepts(Duration::from_secs(2), &history), "{history:?}");
             assert!(!accepts(Duration::from_millis(400), &history), "{history:?}");
         }
+    }
+
+    /// The time that a write took is a lower bound for those after it, whoever leads.
+    #[test]
+    fn no_more_is_left_than_was_given() {
+        let left = |ms| [SET, (1, 2, 3, "PTTL K", ms)];
+        assert!(accepts(Duration::from_secs(60), &left("10000")));
+        assert!(!accepts(Duration::from_secs(60), &left("10001")));
     }
 
     #[test]

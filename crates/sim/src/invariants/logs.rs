@@ -3,10 +3,11 @@
 
 use super::Broken;
 use consensus::{Entry, Restored};
+use node::ShardHandle;
 use std::collections::{BTreeMap, VecDeque};
 use stdx::{NodeId, ShardId, crc};
 use storage::MemDisk;
-use storage::log::{LogReader, Record, WriteSet};
+use storage::log::{Damage, LogReader, Record, WriteSet};
 
 /// Bytes of entries read at once when a process starts: more than any log of a simulation holds.
 const READ_BYTES_MAX: u64 = 1 << 30;
@@ -18,17 +19,22 @@ pub struct Recovery {
     pub shard: ShardId,
     /// How far its state is.
     pub applied: u64,
+    /// Its log said that something of it is damaged.
+    pub damaged: bool,
+    /// It serves nothing before it is rebuilt.
+    pub fenced: bool,
     start: u64,
     entries: Vec<(u64, u32)>,
 }
 
 impl Recovery {
-    /// Reads the log of a replica.
-    pub fn of(shard: ShardId, restored: &Restored, log: &LogReader<MemDisk>) -> Recovery {
-        let start = restored.start.0;
+    /// Reads the log of a replica. `damaged` is what the log found when it was opened.
+    pub fn of(handle: &ShardHandle, restored: &Restored, log: &LogReader<MemDisk>, damaged: &[Damage]) -> Recovery {
+        let (shard, start) = (handle.id, restored.start.0);
+        let damaged = damaged.iter().any(|d| d.shard.is_none_or(|hurt| hurt == shard));
         let entries = log.entries(shard, start + 1, restored.last.0 + 1, READ_BYTES_MAX).unwrap_or_default();
         let entries = entries.iter().map(|e| (e.term, crc::crc32c(&e.data))).collect();
-        Recovery { shard, applied: restored.applied, start, entries }
+        Recovery { shard, applied: restored.applied, damaged, fenced: handle.fenced(), start, entries }
     }
 }
 
@@ -73,10 +79,14 @@ impl ReplicaLog {
 pub struct Logs(BTreeMap<(ShardId, NodeId), ReplicaLog>);
 
 impl Logs {
-    /// A process found this.
-    pub fn recovered(&mut self, node: NodeId, found: &Recovery) {
+    /// A process found this. A replica whose log is damaged may have forgotten what it promised: it must not go on.
+    pub fn recovered(&mut self, node: NodeId, found: &Recovery) -> Result<(), Broken> {
+        if found.damaged && !found.fenced {
+            return Err(format!("{node} goes on with the log of {}, which is damaged", found.shard));
+        }
         let log = ReplicaLog { start: found.start, entries: found.entries.iter().copied().collect() };
         self.0.insert((found.shard, node), log);
+        Ok(())
     }
 
     /// These changes were synced.
@@ -161,6 +171,16 @@ mod tests {
         assert_eq!(logs.match_each_other(), Ok(()));
         write(&mut logs, 3, 1, &[1, 2, 2]);
         assert!(logs.match_each_other().is_err_and(|why| why.contains("agree at 3 and differ at 2")));
+    }
+
+    #[test]
+    fn a_replica_with_a_damaged_log_must_be_fenced() {
+        let mut logs = Logs::default();
+        let found =
+            |damaged, fenced| Recovery { shard: SHARD, applied: 1, damaged, fenced, start: 1, entries: Vec::new() };
+        assert_eq!(logs.recovered(NodeId(1), &found(false, false)), Ok(()));
+        assert_eq!(logs.recovered(NodeId(1), &found(true, true)), Ok(()));
+        assert!(logs.recovered(NodeId(1), &found(true, false)).is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What must hold at every moment, whatever clients see. The world tells what its nodes do; each rule is a module.
 //!
 //! ```text
-//!   Durable, Recovery ──▶ logs      what each replica's log holds durably; log matching
+//!   Durable, Recovery ──▶ logs      what each replica's log holds durably; log matching; a damaged one is fenced
 //!   Committed ──────────▶ ledger    one history for all; committed only on a quorum; handed out one by one
 //!   Role ───────────────▶ leaders   one leader in a term
 //!   first commit ───────▶ leases    no older leader may still read
@@ -88,11 +88,14 @@ impl Invariants {
     }
 
     /// A process started with these logs.
-    pub fn started(&mut self, node: NodeId, recovered: &[Recovery]) {
-        for recovery in recovered {
+    ///
+    /// # Errors
+    /// One of its replicas goes on though its log is damaged.
+    pub fn started(&mut self, node: NodeId, recovered: &[Recovery]) -> Result<(), Broken> {
+        recovered.iter().try_for_each(|recovery| {
             self.ledger.starts(node, recovery.shard, recovery.applied);
-            self.logs.recovered(node, recovery);
-        }
+            self.logs.recovered(node, recovery)
+        })
     }
 
     /// A node did something. `leases` tells who could read a shard at this moment.

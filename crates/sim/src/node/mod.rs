@@ -172,7 +172,9 @@ impl SimNode {
             if round.is_multiple_of(STATE_TICKS) {
                 self.state_input(worker, StateInput::Tick, out);
             }
-            out.push(NodeEffect::SyncLog(worker));
+            if self.workers[worker].log_has_work() {
+                out.push(NodeEffect::SyncLog(worker));
+            }
         }
         self.publish_fitness(out);
         if round.is_multiple_of(STATE_TICKS) {

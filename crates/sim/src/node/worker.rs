@@ -54,6 +54,11 @@ impl Worker {
             full: false,
         }
     }
+
+    /// Whether the log thread has something to do that nobody tells it: to try again what found no room.
+    pub fn log_has_work(&self) -> bool {
+        self.full || !self.to_log.is_empty()
+    }
 }
 
 impl SimNode {

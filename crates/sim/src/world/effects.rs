@@ -42,12 +42,63 @@ impl World {
         let Some(process) = slot.process.as_mut() else { return };
         let mut effects = Vec::new();
         f(process, now, wall, &mut effects);
+        self.carry_out(id, life, effects);
+    }
+
+    pub(super) fn carry_out(&mut self, id: NodeId, life: u64, effects: Vec<NodeEffect>) {
         for effect in effects {
             if self.dies_here(id, life) {
                 return;
             }
             self.effect(id, life, effect);
         }
+    }
+
+    /// A thread takes up what is in its queue.
+    pub(super) fn step_consensus(&mut self, id: NodeId, life: u64, worker: usize) {
+        let until = self.nodes.get(&id).map_or(Mono(0), |slot| slot.stuck.consensus);
+        let step = |node: &mut SimNode, now, _, out: &mut Vec<NodeEffect>| node.step_consensus(worker, now, out);
+        if until > self.now {
+            if let Some(effects) = self.take_up(id, life, step) {
+                self.counts.hit(Kind::StuckConsensus);
+                self.at(until, Event::EndConsensus(id, life, worker, effects));
+            }
+            return;
+        }
+        self.due(id, life, worker, |due| due.consensus = false);
+        self.with(id, Some(life), step);
+    }
+
+    /// The same of the thread that evaluates and applies.
+    pub(super) fn step_state(&mut self, id: NodeId, life: u64, worker: usize) {
+        let until = self.nodes.get(&id).map_or(Mono(0), |slot| slot.stuck.state);
+        let step = |node: &mut SimNode, now, wall, out: &mut Vec<NodeEffect>| node.step_state(worker, now, wall, out);
+        if until > self.now {
+            if let Some(effects) = self.take_up(id, life, step) {
+                self.counts.hit(Kind::StuckState);
+                self.at(until, Event::EndState(id, life, worker, effects));
+            }
+            return;
+        }
+        self.due(id, life, worker, |due| due.state = false);
+        self.with(id, Some(life), step);
+    }
+
+    /// A step that is stuck has taken its inputs, and what it makes of them is not there yet. What the rules are about is
+    /// told at once.
+    fn take_up(
+        &mut self,
+        id: NodeId,
+        life: u64,
+        step: impl FnOnce(&mut SimNode, Mono, WallMs, &mut Vec<NodeEffect>),
+    ) -> Option<Vec<NodeEffect>> {
+        let slot = self.nodes.get_mut(&id).filter(|s| s.life == life)?;
+        let (now, wall) = (slot.mono(self.now), slot.wall(self.now));
+        let mut effects = Vec::new();
+        step(slot.process.as_mut()?, now, wall, &mut effects);
+        let (seen, rest) = effects.into_iter().partition(|e| matches!(e, NodeEffect::Seen(_)));
+        self.carry_out(id, life, seen);
+        Some(rest)
     }
 
     /// Counts an effect of a process that is to die after some. Whether it is dead.
@@ -203,7 +254,9 @@ impl World {
         match Start::run(id, &self.plan.shape, &slot.disks, origin, now, &mut self.disks) {
             Ok(Start { process, recovered }) => {
                 (slot.process, slot.founded) = (Some(process), true);
-                self.invariants.started(id, &recovered);
+                if let Err(why) = self.invariants.started(id, &recovered) {
+                    self.break_rule(why);
+                }
             }
             Err(why) => {
                 let faults = slot.disks.faults();

@@ -1,6 +1,6 @@
 //! Doing the faults of the plan.
 
-use super::slot::{Doom, Slot};
+use super::slot::{Doom, Slot, Stuck};
 use super::{Event, World, told};
 use crate::atlas::{NodeView, may_destroy};
 use crate::fault::{Fault, Kind};
@@ -11,6 +11,8 @@ use stdx::{NodeId, Rng};
 
 /// A slow link adds up to so much, in milliseconds.
 const SLOW_LINK_MS_MAX: u64 = 400;
+/// Each second of congestion makes the delay longer by one of these, in seconds.
+const CONGESTION: [f64; 3] = [0.3, 0.6, 0.9];
 /// A slow disk adds up to so much to each fsync, in milliseconds.
 const SLOW_DISK_MS_MAX: u64 = 200;
 /// A slow engine adds up to so much to each step, in milliseconds.
@@ -35,14 +37,17 @@ impl World {
             | Kind::PartialPartition
             | Kind::OneWayCut
             | Kind::SlowLink
+            | Kind::Congestion
             | Kind::Reset
-            | Kind::ClientReset => self.network_fault(fault),
+            | Kind::ClientReset => self.network_fault(number, fault),
             Kind::Kill
             | Kind::KillAtEffect
             | Kind::KillInWrite
             | Kind::KillInRebuild
             | Kind::RollingRestart
-            | Kind::Pause => self.process_fault(number, fault),
+            | Kind::Pause
+            | Kind::StuckState
+            | Kind::StuckConsensus => self.process_fault(number, fault),
             _ => self.disk_fault(number, fault),
         };
         if counted {
@@ -52,7 +57,7 @@ impl World {
         self.after(fault.lasts, Event::End(number));
     }
 
-    fn network_fault(&mut self, fault: Fault) -> bool {
+    fn network_fault(&mut self, number: usize, fault: Fault) -> bool {
         let Fault { kind, node, peer, dice, .. } = fault;
         if node == peer && kind != Kind::ClientReset {
             return false;
@@ -71,10 +76,28 @@ impl World {
                 }
                 self.relink(node, peer);
             }
+            Kind::Congestion => {
+                self.congest(node, Some(CONGESTION[dice as usize % CONGESTION.len()]));
+                // The rest of its time nobody hears the node, which hears what was queued up.
+                self.after(fault.lasts / 2, Event::Silence(number));
+            }
             Kind::PartialPartition if self.nodes.len() < 3 => return false,
             _ => self.cut(fault, true),
         }
         true
+    }
+
+    fn congest(&mut self, node: NodeId, growth: Option<f64>) {
+        for peer in self.ids().into_iter().filter(|peer| *peer != node) {
+            self.network.congest(peer, node, growth, self.now);
+        }
+    }
+
+    /// The second half of a congestion: nothing leaves the node any more.
+    pub(super) fn silence(&mut self, number: usize) {
+        if !self.healed {
+            self.cut(self.plan.faults[number], true);
+        }
     }
 
     /// Connections that lost a part of their stream are made anew where the network lets them.
@@ -93,6 +116,11 @@ impl World {
         let Fault { kind, node, peer, dice, .. } = fault;
         match kind {
             Kind::OneWayCut => self.network.cut(node, peer, cut),
+            Kind::Congestion => {
+                for peer in self.ids().into_iter().filter(|peer| *peer != node) {
+                    self.network.cut(node, peer, cut);
+                }
+            }
             Kind::PartialPartition => {
                 self.network.cut(node, peer, cut);
                 self.network.cut(peer, node, cut);
@@ -134,6 +162,9 @@ impl World {
                 slot.doom_in_rebuild = Some(Doom { effects: dice % EFFECTS_MAX, down, kind });
             }
             Kind::KillInRebuild => {}
+            // These are counted when a step is caught.
+            Kind::StuckState => slot.stuck.state = self.now + lasts,
+            Kind::StuckConsensus => slot.stuck.consensus = self.now + lasts,
             Kind::RollingRestart => {
                 for i in 0..nodes {
                     let id = NodeId(1 + (node.0 - 1 + i) % nodes);
@@ -196,6 +227,10 @@ impl World {
         let fault = self.plan.faults[number];
         match fault.kind {
             Kind::Partition | Kind::OneWayCut => self.cut(fault, false),
+            Kind::Congestion => {
+                self.congest(fault.node, None);
+                self.cut(fault, false);
+            }
             Kind::PartialPartition if self.nodes.len() > 2 => self.cut(fault, false),
             Kind::SlowLink => {
                 self.network.slow(fault.node, fault.peer, Duration::ZERO);
@@ -279,6 +314,7 @@ impl World {
             slot.slow_disk = Duration::ZERO;
             slot.slow_engine = Duration::ZERO;
             slot.hung_until = self.now;
+            slot.stuck = Stuck::default();
         }
         self.queue.retain(|_, event| !matches!(event, Event::Roll(..)));
         self.forget_answers();

@@ -10,7 +10,7 @@ pub use clients::Group;
 use crate::fault::{Counts, Fault, Kind};
 use crate::invariants::{Broken, Invariants};
 use crate::network::Network;
-use crate::node::{TICK, records};
+use crate::node::{NodeEffect, TICK, records};
 use crate::plan::Plan;
 use bytes::Bytes;
 use clients::Clients;
@@ -31,6 +31,10 @@ enum Event {
     StepConsensus(NodeId, u64, usize),
     /// A state side has something to do.
     StepState(NodeId, u64, usize),
+    /// A step of a consensus side that was stuck ends, with what it wants.
+    EndConsensus(NodeId, u64, usize, Vec<NodeEffect>),
+    /// The same of a state side.
+    EndState(NodeId, u64, usize, Vec<NodeEffect>),
     /// A log has something to do.
     SyncLog(NodeId, u64, usize),
     /// Time passes in a process; the count of its ticks.
@@ -55,6 +59,8 @@ enum Event {
     Resume(NodeId),
     /// A fault of the plan begins.
     Fault(usize),
+    /// Its second half begins.
+    Silence(usize),
     /// It ends.
     End(usize),
     /// A process is killed for a rolling restart.
@@ -230,13 +236,17 @@ impl World {
                     self.with(to, Some(life), |node, now, wall, out| node.receive(from, message, now, wall, out));
                 }
             }
-            Event::StepConsensus(id, life, worker) => {
+            Event::StepConsensus(id, life, worker) => self.step_consensus(id, life, worker),
+            Event::StepState(id, life, worker) => self.step_state(id, life, worker),
+            Event::EndConsensus(id, life, worker, effects) => {
                 self.due(id, life, worker, |due| due.consensus = false);
-                self.with(id, Some(life), |node, now, _, out| node.step_consensus(worker, now, out));
+                self.carry_out(id, life, effects);
+                self.with(id, Some(life), |_, _, _, out| out.push(NodeEffect::StepConsensus(worker)));
             }
-            Event::StepState(id, life, worker) => {
+            Event::EndState(id, life, worker, effects) => {
                 self.due(id, life, worker, |due| due.state = false);
-                self.with(id, Some(life), |node, now, wall, out| node.step_state(worker, now, wall, out));
+                self.carry_out(id, life, effects);
+                self.with(id, Some(life), |_, _, _, out| out.push(NodeEffect::StepState(worker)));
             }
             Event::SyncLog(id, life, worker) => self.sync_log(id, life, worker),
             Event::Tick(id, life, round) => self.tick(id, life, round),
@@ -260,6 +270,7 @@ impl World {
             Event::Link(id, peer, up) => self.with(id, None, |node, now, _, out| node.link(peer, up, now, out)),
             Event::Resume(id) => self.resume(id),
             Event::Fault(number) => self.fault(number),
+            Event::Silence(number) => self.silence(number),
             Event::End(number) => self.end_fault(number),
             Event::Roll(id, down) => self.kill(id, down),
             Event::Checkpoint => {
@@ -327,6 +338,8 @@ impl Event {
             Event::Deliver { to: id, .. }
             | Event::StepConsensus(id, ..)
             | Event::StepState(id, ..)
+            | Event::EndConsensus(id, ..)
+            | Event::EndState(id, ..)
             | Event::SyncLog(id, ..)
             | Event::Tick(id, ..)
             | Event::Commands { node: id, .. }

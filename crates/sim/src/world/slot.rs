@@ -23,6 +23,15 @@ pub struct Due {
     pub sync: bool,
 }
 
+/// Until when a step of a machine that begins does not end.
+#[derive(Clone, Copy, Default)]
+pub struct Stuck {
+    /// Of a consensus side.
+    pub consensus: Mono,
+    /// Of a state side.
+    pub state: Mono,
+}
+
 /// A process that will die after some more effects, and how long it stays down.
 #[derive(Clone, Copy)]
 pub struct Doom {
@@ -66,6 +75,8 @@ pub struct Slot {
     pub slow_disk: Duration,
     /// No fsync returns before.
     pub hung_until: Mono,
+    /// Threads that stand still.
+    pub stuck: Stuck,
     /// Added to each step of the state side.
     pub slow_engine: Duration,
     uptime: u64,
@@ -97,6 +108,7 @@ impl Slot {
             faults_seen: 0,
             slow_disk: Duration::ZERO,
             hung_until: Mono(0),
+            stuck: Stuck::default(),
             slow_engine: Duration::ZERO,
             uptime: rng.below(UPTIME_S_MAX) * 1_000_000_000,
             drift_ppm,
