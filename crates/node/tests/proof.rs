@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{Mono, NodeId, Rng, ShardId, WallMs};
-use storage::log::Recovered;
-use storage::{MemEngine, Store, StoreOptions};
+use storage::log::{Log, LogOptions};
+use storage::{MemDisk, MemEngine, Store, StoreOptions};
 
 const SHARD: ShardId = ShardId(1);
 const WALL: WallMs = WallMs(1_700_000_000_000);
@@ -50,7 +50,9 @@ impl Bench {
         let nodes: BTreeMap<u64, NodeRecord> = (1..=3).map(|i| (i, record(i))).collect();
         let options = StoreOptions { cache_bytes: 1 << 20, flush_bytes: 1 << 20, hash_seed: 1 };
         let store = Store::open(Arc::new(MemEngine::new()), options).unwrap();
-        let recovered = [Recovered::default()];
+        let log = LogOptions { identity: 1, segment_bytes: 64 << 10, max_recycled: 2, reserve_bytes: 0 };
+        let (_, reader, found) = Log::open(MemDisk::new(), log).unwrap();
+        let recovered = [(reader, found)];
         let map = Arc::new(bootstrap(nodes.clone(), 1));
         let mut boot = boot(NodeId(1), map, &store, &recovered, Origin::Founding, now).unwrap();
         let handle = boot.table.shards[&SHARD].clone();

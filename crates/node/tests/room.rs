@@ -74,11 +74,16 @@ impl Nodes {
     }
 
     fn propose(&mut self, at: usize) {
+        let epoch = self.all[at].sequence + 1;
+        self.propose_in(at, epoch);
+    }
+
+    fn propose_in(&mut self, at: usize, epoch: u64) {
         let process = &mut self.all[at];
         process.sequence += 1;
         let (sequence, term) = (process.sequence, process.handle.term());
         let entries = vec![Bytes::from_static(b"entry")];
-        self.tell(at, ConsensusInput::Propose { shard: SHARD, epoch: sequence, sequence, term, entries });
+        self.tell(at, ConsensusInput::Propose { shard: SHARD, epoch, sequence, term, entries });
     }
 
     /// Everybody hears that a node's disk is full, or has room again.
@@ -200,6 +205,22 @@ fn without_room_on_a_majority_writes_are_refused_and_nobody_steps_down() {
     assert_ne!(second, 0, "one that has room again");
     nodes.propose(second);
     assert_eq!(nodes.all[second].proposed, 1);
+}
+
+/// Later proposals of an epoch may build on the one that was refused, also when the reason for that is gone.
+#[test]
+fn nothing_of_an_epoch_is_taken_after_a_refusal() {
+    let mut nodes = Nodes::new();
+    (0..3).for_each(|at| nodes.full(at, true));
+    let proposed = nodes.all[0].proposed;
+    nodes.propose_in(0, 50);
+    (0..3).for_each(|at| nodes.full(at, false));
+    nodes.propose_in(0, 50);
+    let process = &nodes.all[0];
+    assert!(matches!(process.refusals[..], [Fault::DiskFull, Fault::NotLeader { .. }]), "{:?}", process.refusals);
+    assert_eq!(process.proposed, proposed);
+    nodes.propose_in(0, 51);
+    assert_eq!(nodes.all[0].proposed, proposed + 1);
 }
 
 #[test]

@@ -87,7 +87,9 @@ impl Start {
         let shared = Arc::new(Shared::new(id, table));
         let mut report = Vec::new();
         let mut workers = Vec::new();
-        for ((boot, (mut writer, reader)), Recovered { damaged, .. }) in boots.into_iter().zip(logs).zip(&recovered) {
+        for ((boot, (mut writer, reader)), (_, Recovered { damaged, .. })) in
+            boots.into_iter().zip(logs).zip(&recovered)
+        {
             report.extend(boot.replicas.iter().map(|r| Recovery::of(&r.handle, &r.restored, &reader, damaged)));
             if !boot.first.records.is_empty() {
                 writer.append(&boot.first).and_then(|()| writer.sync()).map_err(|e| e.to_string())?;
