@@ -13,6 +13,8 @@ const DOWN_MS_MAX: u64 = 5_000;
 const FAULTS_MAX: usize = 400;
 /// Clocks step by up to so much at a time, either way.
 pub const CLOCK_STEP_MS_MAX: u64 = 10_000;
+/// After one of these, in milliseconds, a client gives up waiting, closes its connection and never learns the outcome.
+const PATIENCE_MS: [u64; 4] = [7_000, 7_000, 2_000, 400];
 /// Before this no fault happens, so that there is something to lose.
 const CALM: Duration = Duration::from_secs(2);
 
@@ -29,6 +31,8 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     /// How long faults are injected.
     pub faulty: Duration,
+    /// How long clients wait for an answer. The impatient come back while what they gave up is still open.
+    pub patience: Duration,
     /// Clients of each workload, and the seed it is drawn from.
     pub workloads: Vec<Load>,
 }
@@ -102,7 +106,8 @@ impl Plan {
             .map(|_| Load { seed: draw.next_u64(), clients: draw.range(2, 10).div_ceil(loads) + 1 })
             .collect();
         let faults = schedule(&shape, faulty, &mut rng.fork());
-        Plan { seed, shape, rates, faults, faulty, workloads }
+        let patience = Duration::from_millis(PATIENCE_MS[rng.below(PATIENCE_MS.len() as u64) as usize]);
+        Plan { seed, shape, rates, faults, faulty, patience, workloads }
     }
 
     /// The farthest that any wall clock is ever from true time.
@@ -120,6 +125,7 @@ impl Plan {
         plan.rates = Rates::calm();
         plan.faults.clear();
         plan.faulty = lasts;
+        plan.patience = Duration::from_millis(PATIENCE_MS[0]);
         plan.workloads = (0..4).map(|i| Load { seed: seed.wrapping_add(i), clients: 4 }).collect();
         plan
     }
@@ -234,6 +240,7 @@ impl fmt::Display for Plan {
         )?;
         writeln!(f, "{:?}", self.shape)?;
         writeln!(f, "{:?}", self.rates)?;
+        writeln!(f, "clients wait {:?}", self.patience)?;
         for fault in &self.faults {
             writeln!(f, "  {:>8.3} s  {fault}", fault.at.as_secs_f64())?;
         }

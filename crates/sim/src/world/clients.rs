@@ -11,7 +11,7 @@ use std::time::Duration;
 use stdx::{Mono, NodeId, Rng};
 use workload::{ClientId, Namespace, Operation, Options, Outcome, Request, Step, Workload};
 
-/// After so long a client gives up waiting, closes its connection and never learns the outcome.
+/// So long the concluding requests are waited for: longer than any request stays open on a node.
 const PATIENCE: Duration = Duration::from_secs(7);
 /// A client thinks for up to so long before its next request, in microseconds.
 const THINK_US_MAX: u64 = 20_000;
@@ -205,7 +205,8 @@ impl World {
         };
         let delay = Duration::from_micros(20 + self.clients.rng.below(REQUEST_US_MAX));
         if self.clients.connections.contains_key(&connection) {
-            self.begin(number, node, connection, &request, PATIENCE);
+            let patience = if number % GROUP_STRIDE == CONCLUDER { PATIENCE } else { self.plan.patience };
+            self.begin(number, node, connection, &request, patience);
             self.after(delay, Event::Commands { node, connection, port, commands: request.commands });
         } else {
             // It broke while a WATCH stood on it: what is written there is lost.

@@ -316,7 +316,7 @@ impl World {
             slot.hung_until = self.now;
             slot.stuck = Stuck::default();
         }
-        self.queue.retain(|_, event| !matches!(event, Event::Roll(..)));
+        self.queue.retain(|_, event| !matches!(**event, Event::Roll(..)));
         self.forget_answers();
     }
 }

@@ -91,7 +91,7 @@ pub struct World {
     map: ClusterMap,
     /// Virtual time, by a clock that nobody in the cluster has.
     pub now: Mono,
-    queue: BTreeMap<(Mono, u64), Event>,
+    queue: BTreeMap<(Mono, u64), Box<Event>>,
     next_event: u64,
     nodes: BTreeMap<NodeId, Slot>,
     network: Network,
@@ -171,7 +171,7 @@ impl World {
             if at > end || self.broken.is_some() {
                 break;
             }
-            let event = entry.remove();
+            let event = *entry.remove();
             self.now = self.now.max(at);
             self.happen(event);
         }
@@ -201,7 +201,7 @@ impl World {
 
     fn at(&mut self, at: Mono, event: Event) {
         self.next_event += 1;
-        self.queue.insert((at, self.next_event), event);
+        self.queue.insert((at, self.next_event), Box::new(event));
     }
 
     /// Mixes something that happened into the trace.
