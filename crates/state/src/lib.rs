@@ -31,6 +31,7 @@ mod read;
 mod sweep;
 mod txn;
 
+mod bits;
 mod dispatch;
 mod hashes;
 mod keys;

@@ -142,7 +142,25 @@ fn run() -> impl Strategy<Value = Words> {
         1 => words!("HLEN", key()),
         2 => words!("HGETALL", key()),
     ];
-    prop_oneof![8 => strings, 10 => keys, 8 => hashes, 16 => lists(), 10 => sets(), 16 => sorted_sets(), 1 => words!("FLUSHDB"), 1 => words!("FLUSHALL")]
+    prop_oneof![8 => strings, 6 => bits(), 10 => keys, 8 => hashes, 16 => lists(), 10 => sets(), 16 => sorted_sets(), 1 => words!("FLUSHDB"), 1 => words!("FLUSHALL")]
+}
+
+fn bits() -> impl Strategy<Value = Words> {
+    let string = || prop_oneof![1 => key(), 4 => (0..2u8).prop_map(|n| word(format!("bits{n}")))];
+    let offset = || prop_oneof![4 => (0..40u16).prop_map(word), 1 => (0..20_000u16).prop_map(word)];
+    let bit = || (0..2u8).prop_map(word);
+    let unit = || select(vec!["BYTE", "BIT"]).prop_map(word);
+    let operation = || select(vec!["AND", "OR", "XOR"]).prop_map(word);
+    prop_oneof![
+        4 => words!("SETBIT", string(), offset(), bit()),
+        1 => words!("GETBIT", string(), offset()),
+        1 => words!("BITCOUNT", string()),
+        2 => words!("BITCOUNT", string(), small(), small(), unit()),
+        1 => words!("BITPOS", string(), bit()),
+        2 => words!("BITPOS", string(), bit(), small(), small(), unit()),
+        2 => words!("BITOP", operation(), string(), some(string())),
+        1 => words!("BITOP", Just(word("NOT")), string(), string()),
+    ]
 }
 
 /// Mostly a key of its own type, so that most commands find what they are for.

@@ -14,7 +14,8 @@ use support::peer::Peer;
 use support::{Pace, Shard, command, integrity, text};
 
 /// Commands and what their words usually are: `k`ey, `f`ield, `v`alue, `n`umber, `o`ption, `t`ime, key of `a` list,
-/// a `s`et or a `z`set, something `b`rief, `w`here, `r`ange of scores, member as `x`.
+/// a `s`et or a `z`set, something `b`rief, `w`here, `r`ange of scores, member as `x`; of bits an `i`ndex, a `u`nit, how to
+/// combine them as `q`, what is done with an integer as `c` and its t`y`pe, and the words `O`VERFLOW and what it is as `p`.
 const SHAPES: &[(&str, &str)] = &[
     ("GET", "k"),
     ("SET", "kv"),
@@ -38,6 +39,23 @@ const SHAPES: &[(&str, &str)] = &[
     ("SETRANGE", "knv"),
     ("GETRANGE", "knn"),
     ("SUBSTR", "knn"),
+    ("SETBIT", "kni"),
+    ("SETBIT", "kii"),
+    ("GETBIT", "kn"),
+    ("BITCOUNT", "k"),
+    ("BITCOUNT", "knnu"),
+    ("BITCOUNT", "kiiu"),
+    ("BITPOS", "ki"),
+    ("BITPOS", "kin"),
+    ("BITPOS", "kiii"),
+    ("BITPOS", "kiiiu"),
+    ("BITOP", "qkkk"),
+    ("BITOP", "qkk"),
+    ("BITFIELD", "kcyi"),
+    ("BITFIELD", "kcyincyin"),
+    ("BITFIELD", "kOpcyincyin"),
+    ("BITFIELD", "kcyinOpcyincyinn"),
+    ("BITFIELD_RO", "kcyicyi"),
     ("INCR", "k"),
     ("DECR", "k"),
     ("INCRBY", "kn"),
@@ -305,6 +323,13 @@ fn word(rng: &mut Rng, kind: char) -> String {
         'w' => pick(rng, &["LEFT", "RIGHT", "left", "BEFORE", "AFTER", "nowhere", "MIN", "MAX", "SUM"]).to_owned(),
         'n' => pick(rng, NUMBERS).to_owned(),
         'o' => pick(rng, OPTIONS).to_owned(),
+        'i' => pick(rng, &["0", "1", "1", "2", "7", "9", "-1", "-9", "-17", "30", "100", "#2"]).to_owned(),
+        'u' => pick(rng, &["BIT", "BYTE", "bit", "byte", "NIBBLE"]).to_owned(),
+        'q' => pick(rng, &["AND", "OR", "XOR", "NOT", "and", "NAND"]).to_owned(),
+        'c' => pick(rng, &["GET", "SET", "INCRBY", "incrby", "SET"]).to_owned(),
+        'y' => pick(rng, &["u1", "i1", "u8", "i8", "i64", "u63", "u64", "i5", "u13", "x8", "i65", "u01"]).to_owned(),
+        'O' => "OVERFLOW".to_owned(),
+        'p' => pick(rng, &["WRAP", "SAT", "FAIL", "sat", "NONE"]).to_owned(),
         't' => pick(rng, TIMES).to_owned(),
         'e' => pick(rng, &["ENCODING", "encoding", "REFCOUNT", "FREQ", "nope"]).to_owned(),
         _ if rng.one_in(12) => "x".repeat(rng.range(40, 900) as usize),

@@ -8,7 +8,7 @@ mod set;
 
 use crate::ctx::{Ctx, string_head, string_of};
 use crate::dispatch::{Row, reads, writes};
-use crate::records::{Name, Record};
+use crate::records::{Flags, Head, Name, Record};
 use crate::reply::{Outcome, STRING_TOO_LONG, fail};
 use command::{Command, MAX_VALUE_BYTES, Reply};
 
@@ -47,7 +47,7 @@ fn strlen(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
 }
 
 /// Opens a key that must be a string or absent.
-fn open_string(ctx: &mut Ctx<'_>, name: &Name) -> Outcome<Option<Record>> {
+pub(crate) fn open_string(ctx: &mut Ctx<'_>, name: &Name) -> Outcome<Option<Record>> {
     let old = ctx.open(name)?;
     string_of(old.clone())?;
     Ok(old)
@@ -58,7 +58,13 @@ fn store(ctx: &mut Ctx<'_>, name: &Name, old: Option<&Record>, value: &[u8]) -> 
     ctx.update(name, old, string_head(old.and_then(|r| r.head.expire_ms)), &[value])
 }
 
+/// The head of a string edited in place: OBJECT ENCODING calls it raw whatever it holds.
+pub(crate) fn edited(expire_ms: Option<u64>) -> Head {
+    let plain = string_head(expire_ms);
+    Head { flags: plain.flags.with(Flags::GREW), ..plain }
+}
+
 /// Refuses a string that would exceed the limit of values.
-fn check_length(len: usize) -> Outcome<()> {
+pub(crate) fn check_length(len: usize) -> Outcome<()> {
     if len > MAX_VALUE_BYTES { fail(STRING_TOO_LONG) } else { Ok(()) }
 }

@@ -1,17 +1,10 @@
 //! Parts of strings.
 
-use super::{check_length, open_string};
+use super::{check_length, edited, open_string};
 use crate::ctx::{Ctx, string_head};
 use crate::parse::int_arg;
-use crate::records::{Flags, Head};
 use crate::reply::{Outcome, fail};
 use command::{Command, Reply};
-
-/// A string edited in place: OBJECT ENCODING calls it raw whatever it holds.
-fn edited(expire_ms: Option<u64>) -> Head {
-    let plain = string_head(expire_ms);
-    Head { flags: plain.flags.with(Flags::GREW), ..plain }
-}
 
 pub(super) fn append(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
     let name = ctx.name(&cmd.args[1])?;

@@ -1,5 +1,6 @@
 //! What Redis does, said in the plainest way: maps of whole values. It knows nothing of records, overlays or batches.
 
+mod bits;
 mod lists;
 mod sets;
 mod sorted;
@@ -136,6 +137,7 @@ impl Model {
         let is_in = |commands: &str| commands.contains(&format!(" {name} "));
         let result = match () {
             () if name.starts_with('h') => self.hash(&name, a),
+            () if is_in(bits::COMMANDS) => self.bits(&name, a),
             () if is_in(lists::COMMANDS) => self.list(&name, a),
             () if is_in(sets::COMMANDS) => self.set_command(&name, a),
             () if name.starts_with('z') => self.sorted(&name, a),
