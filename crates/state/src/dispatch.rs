@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, EFFECTS_LIMIT_BYTES};
 use crate::parse::{REPLY_ELEMENT_BYTES, ReplyMeter};
 use crate::reply::{Outcome, REPLY_TOO_LARGE, Stop, fail_with};
-use crate::{bits, hashes, keys, lists, sets, strings, zsets};
+use crate::{bits, geo, hashes, hyperloglog, keys, lists, sets, strings, zsets};
 use command::{COMMAND_COUNT, Command, Reply, specs};
 use std::sync::LazyLock;
 
@@ -31,7 +31,17 @@ pub(crate) const fn writes(name: &'static str, run: Run) -> Row {
     Row { name, writes: true, run }
 }
 
-static ROWS: [&[Row]; 7] = [keys::ROWS, strings::ROWS, bits::ROWS, hashes::ROWS, lists::ROWS, sets::ROWS, zsets::ROWS];
+static ROWS: [&[Row]; 9] = [
+    keys::ROWS,
+    strings::ROWS,
+    bits::ROWS,
+    hyperloglog::ROWS,
+    hashes::ROWS,
+    lists::ROWS,
+    sets::ROWS,
+    zsets::ROWS,
+    geo::ROWS,
+];
 
 /// Rows by the number of their command: a dispatch is one array access.
 static BY_ID: LazyLock<[Option<Row>; COMMAND_COUNT]> = LazyLock::new(|| {

@@ -33,7 +33,9 @@ mod txn;
 
 mod bits;
 mod dispatch;
+mod geo;
 mod hashes;
+mod hyperloglog;
 mod keys;
 mod lists;
 mod members;

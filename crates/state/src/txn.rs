@@ -172,6 +172,21 @@ impl Txn<'_> {
         Ok(())
     }
 
+    /// Lets two databases exchange their keyspaces.
+    pub(crate) fn swap_keyspaces(&mut self, a: u16, b: u16) -> Result<(), EngineError> {
+        let (of_a, of_b) = (self.keyspace(a)?, self.keyspace(b)?);
+        for (db, keyspace) in [(a, of_b), (b, of_a)] {
+            if let Some(cell) = self.overlay.numbers.keyspaces.as_mut().and_then(|k| k.get_mut(usize::from(db))) {
+                *cell = keyspace;
+            }
+            self.put(
+                Bytes::copy_from_slice(&records::directory_key(db)),
+                Bytes::copy_from_slice(&keyspace.to_be_bytes()),
+            );
+        }
+        Ok(())
+    }
+
     /// Asks for background deletion.
     pub(crate) fn put_garbage(&mut self, key: Bytes) {
         let head = &mut self.overlay.numbers.garbage_head;

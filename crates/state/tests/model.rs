@@ -142,7 +142,19 @@ fn run() -> impl Strategy<Value = Words> {
         1 => words!("HLEN", key()),
         2 => words!("HGETALL", key()),
     ];
-    prop_oneof![8 => strings, 6 => bits(), 10 => keys, 8 => hashes, 16 => lists(), 10 => sets(), 16 => sorted_sets(), 1 => words!("FLUSHDB"), 1 => words!("FLUSHALL")]
+    prop_oneof![8 => strings, 6 => bits(), 2 => counts(), 10 => keys, 8 => hashes, 16 => lists(), 10 => sets(), 16 => sorted_sets(), 1 => words!("FLUSHDB"), 1 => words!("FLUSHALL")]
+}
+
+fn counts() -> impl Strategy<Value = Words> {
+    // Keys of their own: what the bytes of a count are is not the model's affair.
+    let count = || (0..3u8).prop_map(|n| word(format!("count{n}")));
+    let element = || (0..200u8).prop_map(word);
+    prop_oneof![
+        3 => words!("PFADD", count(), some(element())),
+        2 => words!("PFCOUNT", some(count())),
+        1 => words!("PFMERGE", count(), some(count())),
+        1 => words!("DEL", count()),
+    ]
 }
 
 fn bits() -> impl Strategy<Value = Words> {

@@ -131,11 +131,6 @@ pub(super) const fn after(word: &'static str, start: i32, last: i32, limit: i32,
     KeySpec { begin: Begin::Keyword { word, start }, find: Find::Range { last, step: 1, limit }, flags }
 }
 
-/// Keys that no rule finds.
-pub(super) const fn unknown(flags: &'static [KeyFlag]) -> KeySpec {
-    KeySpec { begin: Begin::Unknown, find: Find::Unknown, flags }
-}
-
 /// The plain range that older clients understand: first word, last word (negative from the end), step; all 0 for none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct KeyRange {

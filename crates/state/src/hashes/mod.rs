@@ -7,6 +7,7 @@ mod inline;
 mod reader;
 mod writer;
 
+use crate::ctx::Ctx;
 use crate::dispatch::{Row, reads, writes};
 use crate::members::Spilled;
 use crate::records::{self, Name, Record};
@@ -48,6 +49,11 @@ pub(crate) fn field_count(name: &Name, record: &Record) -> Outcome<u64> {
         Some(spilled) => Ok(spilled.count),
         None => Ok(inline::count(&record.body)?),
     }
+}
+
+/// The value of a field of the hash that a record holds.
+pub(crate) fn field(ctx: &Ctx<'_>, name: &Name, record: Record, field: &[u8]) -> Outcome<Option<Bytes>> {
+    reader::Reader::of(name, record)?.get(ctx, field)
 }
 
 /// A field record's value is one byte of flags, none of which is in use, and the field's value.

@@ -3,7 +3,7 @@
 use super::{field_value, inline};
 use crate::ctx::{Ctx, typed};
 use crate::members::{Members, Spilled};
-use crate::records::Type;
+use crate::records::{Name, Record, Type};
 use crate::reply::Outcome;
 use bytes::Bytes;
 use std::ops::ControlFlow;
@@ -19,11 +19,15 @@ impl Reader {
     pub(super) fn open(ctx: &mut Ctx<'_>, user: &[u8]) -> Outcome<Option<Reader>> {
         let name = ctx.name(user)?;
         let Some(record) = ctx.read(&name)? else { return Ok(None) };
-        let record = typed(record, Type::Hash)?;
-        Ok(Some(match Spilled::decode(&name, &record)? {
+        Reader::of(&name, typed(record, Type::Hash)?).map(Some)
+    }
+
+    /// The hash that a record holds.
+    pub(super) fn of(name: &Name, record: Record) -> Outcome<Reader> {
+        Ok(match Spilled::decode(name, &record)? {
             Some(spilled) => Reader::Spilled(spilled),
             None => Reader::Inline(record.body),
-        }))
+        })
     }
 
     pub(super) fn len(&self) -> Outcome<u64> {

@@ -3,7 +3,7 @@
 use crate::ctx::Ctx;
 use crate::directory::DATABASES;
 use crate::env::Layout;
-use crate::parse::{int_arg, is};
+use crate::parse::{int_arg, integer, is};
 use crate::records::{Name, Record};
 use crate::reply::{BAD_DB, Outcome, SYNTAX, fail};
 use command::{Command, Reply};
@@ -48,6 +48,29 @@ pub(super) fn flushall(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
     Ok(Reply::OK)
 }
 
+/// Two databases exchange what they hold: an exchange of two entries of the directory.
+pub(super) fn swapdb(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
+    if ctx.env.layout == Layout::Sharded {
+        return fail("ERR SWAPDB is not allowed in cluster mode");
+    }
+    let index = |word: &[u8], what| integer(word).filter(|n| i32::try_from(*n).is_ok()).map_or_else(|| fail(what), Ok);
+    let first = index(&cmd.args[1], "ERR invalid first DB index")?;
+    let second = index(&cmd.args[2], "ERR invalid second DB index")?;
+    let (first, second) = match (u16::try_from(first), u16::try_from(second)) {
+        (Ok(a), Ok(b)) if a.max(b) < DATABASES => (a, b),
+        _ => return fail(BAD_DB),
+    };
+    if first != second {
+        // Watched keys that exist before or after have changed.
+        touch_watched(ctx, first)?;
+        touch_watched(ctx, second)?;
+        ctx.txn()?.swap_keyspaces(first, second)?;
+        touch_watched(ctx, first)?;
+        touch_watched(ctx, second)?;
+    }
+    Ok(Reply::OK)
+}
+
 /// SYNC and ASYNC are the same here: either way one small entry empties the database.
 fn check_mode(cmd: &Command) -> Outcome<()> {
     match &cmd.args[1..] {
@@ -67,7 +90,7 @@ fn flush(ctx: &mut Ctx<'_>, db: u16) -> Outcome<()> {
     Ok(())
 }
 
-/// A flush changes the watched keys that exist.
+/// Tells watchers of a database that the keys in it change which exist.
 fn touch_watched(ctx: &mut Ctx<'_>, db: u16) -> Outcome<()> {
     let keyspace = ctx.keyspace(db)?;
     for key in ctx.txn()?.watches.watched_in(db) {

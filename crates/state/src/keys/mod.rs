@@ -4,8 +4,10 @@ mod copy;
 mod database;
 mod expire;
 mod object;
+mod pattern;
 mod scan;
 mod slots;
+mod sort;
 
 use crate::ctx::Ctx;
 use crate::dispatch::{Row, reads, writes};
@@ -42,6 +44,9 @@ pub(crate) const ROWS: &[Row] = &[
     reads("keys", scan::keys),
     reads("randomkey", scan::randomkey),
     reads("dbsize", database::dbsize),
+    writes("swapdb", database::swapdb),
+    writes("sort", sort::sort),
+    reads("sort_ro", sort::sort_ro),
     writes("flushdb", database::flushdb),
     writes("flushall", database::flushall),
     reads("select", database::select),

@@ -8,10 +8,14 @@ mod middle;
 mod positions;
 mod writer;
 
+use crate::ctx::Ctx;
 use crate::dispatch::{Row, reads, writes};
 use crate::records::{self, Home, KeyBuf, Name, Part, Record, damaged};
 use crate::reply::Outcome;
+use bytes::Bytes;
 use stdx::codec::{Put, Reader};
+
+pub(crate) use writer::store;
 
 pub(crate) const ROWS: &[Row] = &[
     writes("lpush", ends::lpush),
@@ -108,6 +112,12 @@ impl Spilled {
 /// Eight bytes, big-endian like every number of a record's header.
 fn number(reader: &mut Reader) -> Result<u64, stdx::codec::DecodeError> {
     Ok(reader.take(8)?.iter().fold(0, |v, b| (v << 8) | u64::from(*b)))
+}
+
+/// All elements of the list that a record holds, when they fit into a reply.
+pub(crate) fn all(ctx: &Ctx<'_>, name: &Name, record: &Record) -> Outcome<Vec<Bytes>> {
+    let body = body::Body::of(name, Some(record))?;
+    body.elements(ctx, 0..body.len(), false)
 }
 
 /// How many elements a list has.

@@ -20,6 +20,8 @@ pub(super) struct Writer {
     changed: bool,
     /// Whether the old sub-records are no longer this list's.
     rebuilt: bool,
+    /// Whether it takes the place of what was there, of whatever type.
+    replaces: bool,
 }
 
 impl Writer {
@@ -32,7 +34,15 @@ impl Writer {
             Body::Inline(items) => items.iter().map(|e| e.len() as u64).sum(),
             Body::Spilled(s) => s.bytes,
         };
-        Ok(Writer { name, old, body, bytes, changed: false, rebuilt: false })
+        Ok(Writer { name, old, body, bytes, changed: false, rebuilt: false, replaces: false })
+    }
+
+    /// An empty list that will replace whatever is under `user`, its expiry included.
+    pub(super) fn replacing(ctx: &mut Ctx<'_>, user: &[u8]) -> Outcome<Writer> {
+        let name = ctx.name(user)?;
+        let old = ctx.open(&name)?;
+        let body = Body::of(&name, None)?;
+        Ok(Writer { name, old, body, bytes: 0, changed: true, rebuilt: true, replaces: true })
     }
 
     pub(super) fn exists(&self) -> bool {
@@ -222,9 +232,14 @@ impl Writer {
         Ok(())
     }
 
+    /// The record that goes on.
+    fn kept(&self) -> Option<&Record> {
+        self.old.as_ref().filter(|_| !self.replaces)
+    }
+
     /// Whether OBJECT ENCODING names the large form. As in Redis a list that shrank goes back at half of the threshold.
     fn grew(&self) -> bool {
-        let grew = self.old.as_ref().is_some_and(|r| r.head.flags.has(Flags::GREW));
+        let grew = self.kept().is_some_and(|r| r.head.flags.has(Flags::GREW));
         let size = self.bytes.saturating_add(self.len().saturating_mul(LISTPACK_ELEMENT_BYTES));
         size > if grew { LISTPACK_BYTES_MAX / 2 } else { LISTPACK_BYTES_MAX }
     }
@@ -241,6 +256,7 @@ impl Writer {
             };
         }
         let mut flags = if self.grew() { Flags::GREW } else { Flags::NONE };
+        let expire_ms = self.kept().and_then(|r| r.head.expire_ms);
         let body = match &mut self.body {
             Body::Inline(items) => packed::encode(items.iter()),
             Body::Spilled(s) => {
@@ -249,14 +265,27 @@ impl Writer {
                 s.encode()
             }
         };
-        let head = Head { kind: Type::List, flags, expire_ms: self.old.as_ref().and_then(|r| r.head.expire_ms) };
+        let head = Head { kind: Type::List, flags, expire_ms };
         match &self.old {
             // Only an element's record changed, if any.
-            Some(old) if old.head == head && old.body == body => ctx.touch(&self.name),
+            Some(old) if !self.rebuilt && old.head == head && old.body == body => ctx.touch(&self.name),
             old if self.rebuilt => ctx.replace(&self.name, old.as_ref(), head, &[&body]),
             old => ctx.update(&self.name, old.as_ref(), head, &[&body]),
         }
     }
+}
+
+/// Stores `elements` under `user` in the place of whatever is there, and gives how many they are.
+pub(crate) fn store(ctx: &mut Ctx<'_>, user: &[u8], elements: Vec<Bytes>) -> Outcome<i64> {
+    let bytes: usize = elements.iter().map(|e| e.len() + EFFECT_BYTES as usize).sum();
+    if bytes > EFFECTS_LIMIT_BYTES {
+        return fail(EFFECTS_TOO_LARGE);
+    }
+    let count = elements.len();
+    let mut list = Writer::replacing(ctx, user)?;
+    list.rebuild(ctx, elements)?;
+    list.commit(ctx)?;
+    Ok(count as i64)
 }
 
 /// The elements of a range that is to be written anew, when they fit into one entry.

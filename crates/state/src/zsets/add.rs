@@ -8,18 +8,19 @@ use crate::reply::{Outcome, SYNTAX, fail};
 use bytes::Bytes;
 use command::{Command, Reply};
 
+/// What ZADD is told in front of the scores.
 #[derive(Clone, Copy, Default, Debug)]
-struct Options {
+pub(crate) struct Options {
     /// NX: leave members alone that exist.
-    absent: bool,
+    pub(crate) absent: bool,
     /// XX: add none.
-    present: bool,
+    pub(crate) present: bool,
     /// GT: raise scores only.
     greater: bool,
     /// LT: lower scores only.
     less: bool,
     /// CH: count changed members as well.
-    changed: bool,
+    pub(crate) changed: bool,
     /// INCR: add to the score.
     increment: bool,
 }
@@ -69,17 +70,15 @@ impl Options {
 
 const RESULT_NAN: &str = "ERR resulting score is not a number (NaN)";
 
-/// Adds members and gives the reply.
-fn add(ctx: &mut Ctx<'_>, key: &[u8], options: Options, pairs: &[Bytes]) -> Outcome {
-    options.check(pairs.len() / 2)?;
+/// Adds members with their scores and gives the reply.
+pub(crate) fn add(ctx: &mut Ctx<'_>, key: &[u8], options: Options, pairs: Vec<(f64, Bytes)>) -> Outcome {
     // All before the first is written: a command that fails leaves nothing.
-    let scores = pairs.iter().step_by(2).map(|w| float_arg(w)).collect::<Outcome<Vec<f64>>>()?;
-    let members = || pairs.iter().skip(1).step_by(2);
-    members().try_for_each(|m| check_name("sorted set member", m))?;
+    pairs.iter().try_for_each(|(_, member)| check_name("sorted set member", member))?;
     let mut set = Writer::open(ctx, key)?;
     let (mut added, mut updated) = (0, 0);
     let mut result = None;
-    for (member, score) in members().zip(scores) {
+    for (score, member) in &pairs {
+        let score = *score;
         let old = set.body.score(ctx, member)?;
         let score = if options.increment { old.unwrap_or(0.0) + score } else { score };
         if score.is_nan() {
@@ -109,6 +108,9 @@ fn parse_and_add(ctx: &mut Ctx<'_>, cmd: &Command, increment: bool) -> Outcome {
     if pairs.is_empty() || pairs.len() % 2 == 1 {
         return fail(SYNTAX);
     }
+    options.check(pairs.len() / 2)?;
+    let pairs = pairs.chunks_exact(2).map(|pair| Ok((float_arg(&pair[0])?, pair[1].clone())));
+    let pairs = pairs.collect::<Outcome<Vec<_>>>()?;
     add(ctx, &cmd.args[1], options, pairs)
 }
 

@@ -13,14 +13,14 @@ use std::ops::ControlFlow;
 use stdx::codec::{Put, Reader};
 
 /// A sorted set's entries.
-pub(super) enum Body {
+pub(crate) enum Body {
     /// All of them, in order.
     Inline(Vec<Entry>),
     Spilled(Spilled, Order),
 }
 
 impl Body {
-    pub(super) fn of(name: &Name, record: &Record) -> Outcome<Body> {
+    pub(crate) fn of(name: &Name, record: &Record) -> Outcome<Body> {
         Ok(match Spilled::decode(name, record)? {
             Some(spilled) => {
                 let order = Order::new(name, spilled.home);
@@ -31,21 +31,21 @@ impl Body {
     }
 
     /// The sorted set under `user` as a reader sees it; `None` when the key is absent.
-    pub(super) fn read(ctx: &mut Ctx<'_>, user: &[u8]) -> Outcome<Option<Body>> {
+    pub(crate) fn read(ctx: &mut Ctx<'_>, user: &[u8]) -> Outcome<Option<Body>> {
         let name = ctx.name(user)?;
         let Some(record) = ctx.read(&name)? else { return Ok(None) };
         let record = typed(record, Type::SortedSet)?;
         Body::of(&name, &record).map(Some)
     }
 
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         match self {
             Body::Inline(entries) => entries.len() as u64,
             Body::Spilled(s, _) => s.count,
         }
     }
 
-    pub(super) fn score(&self, ctx: &Ctx<'_>, member: &[u8]) -> Outcome<Option<f64>> {
+    pub(crate) fn score(&self, ctx: &Ctx<'_>, member: &[u8]) -> Outcome<Option<f64>> {
         match self {
             Body::Inline(entries) => Ok(entries.iter().find(|e| e.member == member).map(|e| e.score)),
             Body::Spilled(s, _) => ctx.get(&s.key(member))?.map(|stored| stored_score(&stored)).transpose(),
@@ -53,7 +53,7 @@ impl Body {
     }
 
     /// Visits the entries of a span, forwards or backwards, until `visit` breaks.
-    pub(super) fn each(
+    pub(crate) fn each(
         &self,
         ctx: &Ctx<'_>,
         span: &Span,

@@ -15,11 +15,17 @@ mod span;
 mod store;
 mod writer;
 
+use crate::ctx::Ctx;
 use crate::dispatch::{Row, reads, writes};
 use crate::records::{KeyBuf, Name, Record};
 use crate::reply::Outcome;
-use body::Body;
 use bytes::Bytes;
+
+pub(crate) use add::{Options as AddOptions, add};
+pub(crate) use body::Body;
+pub(crate) use range::Collected;
+pub(crate) use span::Span;
+pub(crate) use writer::store;
 
 pub(crate) const ROWS: &[Row] = &[
     writes("zadd", add::zadd),
@@ -67,18 +73,18 @@ const LISTPACK_VALUE_MAX: usize = 64;
 
 /// A member with its score, which is never NaN and never negative zero.
 #[derive(Clone, PartialEq, Debug)]
-struct Entry {
-    score: f64,
-    member: Bytes,
+pub(crate) struct Entry {
+    pub(crate) score: f64,
+    pub(crate) member: Bytes,
 }
 
 impl Entry {
-    fn new(score: f64, member: Bytes) -> Entry {
+    pub(crate) fn new(score: f64, member: Bytes) -> Entry {
         Entry { score: plain_zero(score), member }
     }
 
     /// Where it stands among all entries: by score, then by the member's bytes.
-    fn place(&self) -> KeyBuf {
+    pub(crate) fn place(&self) -> KeyBuf {
         place(self.score, &self.member)
     }
 }
@@ -110,6 +116,13 @@ fn entry_at(place: &[u8]) -> Option<Entry> {
 /// Two zeros would be two places for one number.
 fn plain_zero(score: f64) -> f64 {
     if score == 0.0 { 0.0 } else { score }
+}
+
+/// All entries of the sorted set that a record holds, in order, when they fit into a reply.
+pub(crate) fn all(ctx: &Ctx<'_>, name: &Name, record: &Record) -> Outcome<Vec<Entry>> {
+    let mut found = Collected::default();
+    Body::of(name, record)?.each(ctx, &Span::all(), false, |entry| found.add(entry))?;
+    found.finish()
 }
 
 /// How many members a sorted set has.

@@ -21,7 +21,7 @@ const BLOCK_ENTRIES_NEW: usize = 512;
 
 /// Where the entries of one collection are in order.
 #[derive(Clone, Debug)]
-pub(super) struct Order {
+pub(crate) struct Order {
     scores: KeyBuf,
     blocks: KeyBuf,
 }

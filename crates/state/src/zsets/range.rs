@@ -186,20 +186,20 @@ fn skip(ctx: &Ctx<'_>, set: &Body, span: Span, offset: u64, reverse: bool) -> Ou
 
 /// Entries of a result, as many as a reply may have.
 #[derive(Default)]
-pub(super) struct Collected {
+pub(crate) struct Collected {
     entries: Vec<Entry>,
     meter: ReplyMeter,
     overflow: bool,
 }
 
 impl Collected {
-    pub(super) fn add(&mut self, entry: Entry) -> ControlFlow<()> {
+    pub(crate) fn add(&mut self, entry: Entry) -> ControlFlow<()> {
         self.overflow = !self.meter.fits(entry.member.len());
         self.entries.push(entry);
         if self.overflow { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    pub(super) fn finish(self) -> Outcome<Vec<Entry>> {
+    pub(crate) fn finish(self) -> Outcome<Vec<Entry>> {
         if self.overflow { fail(REPLY_TOO_LARGE) } else { Ok(self.entries) }
     }
 }

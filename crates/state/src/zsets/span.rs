@@ -9,15 +9,21 @@ use std::ops::ControlFlow;
 
 /// Places from `from` on and before `to`.
 #[derive(Clone, Debug)]
-pub(super) struct Span {
+pub(crate) struct Span {
     pub(super) from: KeyBuf,
     pub(super) to: KeyBuf,
 }
 
 impl Span {
     /// Every place: no score is beyond these.
-    pub(super) fn all() -> Span {
+    pub(crate) fn all() -> Span {
         Span { from: KeyBuf::new(), to: KeyBuf::from_slice(&[u8::MAX; 9]) }
+    }
+
+    /// The places of scores from `first` on and below `end`.
+    pub(crate) fn of_scores(first: f64, end: f64) -> Span {
+        let start = |score: f64| KeyBuf::from_slice(&rank_of_score(score).to_be_bytes());
+        Span { from: start(first), to: start(end) }
     }
 
     pub(super) fn contains(&self, place: &[u8]) -> bool {

@@ -142,7 +142,7 @@ impl Writer {
 }
 
 /// Stores `entries`, which are in order, under `user` in the place of whatever is there, and gives how many they are.
-pub(super) fn store(ctx: &mut Ctx<'_>, user: &[u8], entries: Vec<Entry>) -> Outcome<i64> {
+pub(crate) fn store(ctx: &mut Ctx<'_>, user: &[u8], entries: Vec<Entry>) -> Outcome<i64> {
     check_effects(&entries)?;
     let name = ctx.name(user)?;
     let old = ctx.open(&name)?;

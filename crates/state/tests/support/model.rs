@@ -1,6 +1,7 @@
 //! What Redis does, said in the plainest way: maps of whole values. It knows nothing of records, overlays or batches.
 
 mod bits;
+mod counts;
 mod lists;
 mod sets;
 mod sorted;
@@ -15,13 +16,15 @@ enum Value {
     List(Vec<Vec<u8>>),
     Set(BTreeSet<Vec<u8>>),
     Sorted(BTreeMap<Vec<u8>, f64>),
+    /// What was added to an approximate count.
+    Counted(BTreeSet<Vec<u8>>),
 }
 
 impl Value {
     /// What TYPE answers.
     fn kind(&self) -> &'static str {
         match self {
-            Value::Text(_) => "string",
+            Value::Text(_) | Value::Counted(_) => "string",
             Value::Hash(_) => "hash",
             Value::List(_) => "list",
             Value::Set(_) => "set",
@@ -32,7 +35,7 @@ impl Value {
     /// Whether it is a collection without elements, which goes away.
     fn is_empty(&self) -> bool {
         match self {
-            Value::Text(_) => false,
+            Value::Text(_) | Value::Counted(_) => false,
             Value::Hash(h) => h.is_empty(),
             Value::List(l) => l.is_empty(),
             Value::Set(s) => s.is_empty(),
@@ -138,6 +141,7 @@ impl Model {
         let result = match () {
             () if name.starts_with('h') => self.hash(&name, a),
             () if is_in(bits::COMMANDS) => self.bits(&name, a),
+            () if name.starts_with("pf") => self.counts(&name, a),
             () if is_in(lists::COMMANDS) => self.list(&name, a),
             () if is_in(sets::COMMANDS) => self.set_command(&name, a),
             () if name.starts_with('z') => self.sorted(&name, a),

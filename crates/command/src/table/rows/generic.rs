@@ -5,7 +5,7 @@ use crate::table::acl::Category;
 use crate::table::flag::Flag::{DenyOom, Fast, Loading, NoScript, Readonly, Stale, TouchesArbitraryKeys, Write};
 use crate::table::group::Group::Generic;
 use crate::table::keyspec::KeyFlag::{Access, Delete, Incomplete, Insert, Ow, Rm, Ro, Rw, Update};
-use crate::table::keyspec::{after, at, span, unknown};
+use crate::table::keyspec::{after, at, span};
 
 #[rustfmt::skip] // One command a paragraph reads as a table.
 pub(in crate::table) const ROWS: &[Spec] = &[
@@ -72,12 +72,16 @@ pub(in crate::table) const ROWS: &[Spec] = &[
         .doc("O(1) for a call, O(N) for a whole iteration.", "Iterates over the keys of the database.")
         .syntax("cursor [MATCH pattern] [COUNT count] [TYPE type]").flags(&[Readonly, TouchesArbitraryKeys])
         .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"]),
-    Spec::planned("sort", Generic, -2, "1.0.0").flags(&[Write, DenyOom])
-        .acl(&[Category::Set, Category::SortedSet, Category::List, Category::Dangerous])
-        .keys(&[at(1, &[Ro, Access]), unknown(&[Ro, Access]), unknown(&[Ow, Update])]),
-    Spec::planned("sort_ro", Generic, -2, "7.0.0").flags(&[Readonly])
-        .acl(&[Category::Set, Category::SortedSet, Category::List, Category::Dangerous])
-        .keys(&[at(1, &[Ro, Access]), unknown(&[Ro, Access])]),
+    Spec::new("sort", Generic, -2, "1.0.0")
+        .doc("O(N+M*log(M)), N elements, M elements returned.", "The elements of a list, a set or a sorted set in order, or stores them.")
+        .syntax("key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]")
+        .flags(&[Write, DenyOom]).acl(&[Category::Set, Category::SortedSet, Category::List, Category::Dangerous])
+        .keys(&[at(1, &[Ro, Access]), after("STORE", 2, 0, 0, &[Ow, Update])]),
+    Spec::new("sort_ro", Generic, -2, "7.0.0")
+        .doc("O(N+M*log(M)), N elements, M elements returned.", "The elements of a list, a set or a sorted set in order.")
+        .syntax("key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]")
+        .flags(&[Readonly]).acl(&[Category::Set, Category::SortedSet, Category::List, Category::Dangerous])
+        .keys(&[at(1, &[Ro, Access])]),
     Spec::new("touch", Generic, -2, "3.2.1").doc("O(N), N keys.", "Counts the keys that exist and refreshes their last access.")
         .syntax("key [key ...]").flags(&[Readonly, Fast]).keys(&[span(1, -1, 1, &[Ro])])
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),

@@ -133,7 +133,8 @@ pub(in crate::table) const ROWS: &[Spec] = &[
         .tips(&["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"]),
     Spec::planned("slowlog|reset", Server, 2, "2.2.12").flags(&[Admin, Loading, Stale])
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    Spec::planned("swapdb", Server, 3, "4.0.0").flags(&[Write, Fast]).acl(&[Category::Keyspace, Category::Dangerous]),
+    Spec::new("swapdb", Server, 3, "4.0.0").doc("O(1)", "Lets two databases exchange what they hold.")
+        .syntax("index1 index2").flags(&[Write, Fast]).acl(&[Category::Keyspace, Category::Dangerous]),
     Spec::planned("sync", Server, 1, "1.0.0").flags(&[Admin, NoScript, NoAsyncLoading, NoMulti]),
     Spec::new("time", Server, 1, "2.6.0").doc("O(1)", "The server's time in seconds and microseconds.")
         .flags(&[Loading, Stale, Fast]).tips(&["nondeterministic_output"]),
