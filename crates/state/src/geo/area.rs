@@ -81,9 +81,7 @@ impl Area {
         // In Redis' order, which unsorted results show.
         let around = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)];
         let cells = around.into_iter().filter(|(east, north)| needed(*east, *north));
-        // The middle one as it is: at the last latitude it lies beyond the grid, as the scores of positions there do.
-        let cell = |(east, north)| if (east, north) == (0, 0) { middle } else { middle.neighbor(east, north) };
-        let mut cells: Vec<Cell> = cells.map(cell).collect();
+        let mut cells: Vec<Cell> = cells.map(|(east, north)| middle.neighbor(east, north)).collect();
         // Of a grid of two by two, opposite neighbors are the same.
         cells.dedup();
         cells

@@ -20,10 +20,11 @@ pub(super) struct Cell {
     row: u32,
 }
 
-/// Which of `1 << steps` parts of a range holds a coordinate.
+/// Which of `1 << steps` parts of a range holds a coordinate. The range's end is in the last part; Redis gives it a part of
+/// its own behind the grid, where searches do not find it.
 fn part(coordinate: f64, range: &Range<f64>, steps: u32) -> u32 {
     let fraction = (coordinate - range.start) / (range.end - range.start);
-    (fraction * f64::from(1u32 << steps)) as u32
+    ((fraction * f64::from(1u32 << steps)) as u32).min((1 << steps) - 1)
 }
 
 /// The ends of one of `1 << steps` parts of a range.
