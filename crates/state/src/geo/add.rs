@@ -37,7 +37,7 @@ fn options(words: &[Bytes]) -> (AddOptions, usize) {
 pub(super) fn geoadd(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
     let (options, words) = options(&cmd.args[2..]);
     let triples = &cmd.args[2 + words..];
-    if triples.len() % 3 != 0 || triples.is_empty() || options.absent && options.present {
+    if !triples.len().is_multiple_of(3) || triples.is_empty() || options.absent && options.present {
         return fail(SYNTAX);
     }
     let entries = triples.chunks_exact(3).map(|triple| {
