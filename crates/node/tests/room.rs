@@ -211,10 +211,10 @@ fn without_room_on_a_majority_writes_are_refused_and_nobody_steps_down() {
 #[test]
 fn nothing_of_an_epoch_is_taken_after_a_refusal() {
     let mut nodes = Nodes::new();
-    (0..3).for_each(|at| nodes.full(at, true));
+    (1..3).for_each(|at| nodes.full(at, true));
     let proposed = nodes.all[0].proposed;
     nodes.propose_in(0, 50);
-    (0..3).for_each(|at| nodes.full(at, false));
+    (1..3).for_each(|at| nodes.full(at, false));
     nodes.propose_in(0, 50);
     let process = &nodes.all[0];
     assert!(matches!(process.refusals[..], [Fault::DiskFull, Fault::NotLeader { .. }]), "{:?}", process.refusals);
