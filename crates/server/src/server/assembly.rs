@@ -173,10 +173,10 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-fn open_logs(
-    config: &Config,
-    data: &DataDir,
-) -> Result<(Vec<WorkerLog>, Vec<(LogReader<SharedDisk>, Recovered)>), StartError> {
+/// A log as `boot` wants it: to be read, and what opening it found.
+type Found = (LogReader<SharedDisk>, Recovered);
+
+fn open_logs(config: &Config, data: &DataDir) -> Result<(Vec<WorkerLog>, Vec<Found>), StartError> {
     let mut logs = Vec::new();
     let mut all = Vec::new();
     for worker in 0..data.workers {
