@@ -245,7 +245,7 @@ pub(super) fn served_by(spec: &command::Spec) -> By {
         Group::Transactions => By::Transactions,
         Group::Server => match spec.name {
             "dbsize" | "flushall" | "flushdb" => By::AllShards,
-            "memory|usage" => By::Shard,
+            "memory|usage" | "swapdb" => By::Shard,
             _ => By::Gateway,
         },
         Group::Generic if spec.flags.has(Flag::TouchesArbitraryKeys) || !spec.has_keys() => match spec.name {
