@@ -18,6 +18,7 @@
 //! Not here: who may run a command, sessions and MULTI's queue (crate `node`), the table of commands (crate
 //! `command`), when an entry is committed. The bytes of every record are drawn in docs/internals/keyspace-layout.md.
 
+pub mod rdb;
 pub mod records;
 
 mod directory;

@@ -9,7 +9,7 @@ mod writer;
 
 use crate::ctx::Ctx;
 use crate::dispatch::{Row, reads, writes};
-use crate::members::Spilled;
+use crate::members::{Members, Spilled};
 use crate::records::{self, Name, Record};
 use crate::reply::Outcome;
 use bytes::Bytes;
@@ -54,6 +54,20 @@ pub(crate) fn field_count(name: &Name, record: &Record) -> Outcome<u64> {
 /// The value of a field of the hash that a record holds.
 pub(crate) fn field(ctx: &Ctx<'_>, name: &Name, record: Record, field: &[u8]) -> Outcome<Option<Bytes>> {
     reader::Reader::of(name, record)?.get(ctx, field)
+}
+
+/// All fields and values of the hash that a record holds, when they fit into a reply.
+pub(crate) fn all(ctx: &Ctx<'_>, name: &Name, record: Record) -> Outcome<Vec<(Bytes, Bytes)>> {
+    reader::Reader::of(name, record)?.all(ctx)
+}
+
+/// Stores `pairs` under `user` in the place of whatever is there. Their fields differ.
+pub(crate) fn store(ctx: &mut Ctx<'_>, user: &[u8], pairs: &[(Bytes, Bytes)]) -> Outcome<()> {
+    let mut hash = writer::Writer::replacing(ctx, user)?;
+    for (field, value) in pairs {
+        hash.set(ctx, field, value)?;
+    }
+    hash.commit(ctx)
 }
 
 /// A field record's value is one byte of flags, none of which is in use, and the field's value.

@@ -14,6 +14,8 @@ pub(super) struct Writer {
     grew: bool,
     body: Body,
     changed: bool,
+    /// Whether it takes the place of what was there, of whatever type.
+    replaces: bool,
 }
 
 enum Body {
@@ -42,7 +44,15 @@ impl Writer {
             }
             (None, None) => Body::Inline { pairs: Vec::new(), bytes: 0 },
         };
-        Ok(Writer { name, old, grew, body, changed: false })
+        Ok(Writer { name, old, grew, body, changed: false, replaces: false })
+    }
+
+    /// An empty hash that will replace whatever is under `user`, its expiry included.
+    pub(super) fn replacing(ctx: &mut Ctx<'_>, user: &[u8]) -> Outcome<Writer> {
+        let name = ctx.name(user)?;
+        let old = ctx.open(&name)?;
+        let body = Body::Inline { pairs: Vec::new(), bytes: 0 };
+        Ok(Writer { name, old, grew: false, body, changed: true, replaces: true })
     }
 
     pub(super) fn get(&self, ctx: &Ctx<'_>, field: &[u8]) -> Outcome<Option<Bytes>> {
@@ -143,13 +153,17 @@ impl Writer {
                 s.encode()
             }
         };
-        let head = Head { kind: Type::Hash, flags, expire_ms: self.old.as_ref().and_then(|r| r.head.expire_ms) };
-        if self.old.as_ref().is_some_and(|old| old.head == head && old.body == body) {
+        let kept = self.old.as_ref().filter(|_| !self.replaces);
+        let head = Head { kind: Type::Hash, flags, expire_ms: kept.and_then(|r| r.head.expire_ms) };
+        if self.replaces {
+            return ctx.replace(&self.name, self.old.as_ref(), head, &[&body]);
+        }
+        if kept.is_some_and(|old| old.head == head && old.body == body) {
             // Nothing changed, or only a field's record.
             ctx.touch(&self.name)?;
             return Ok(());
         }
-        ctx.update(&self.name, self.old.as_ref(), head, &[&body])
+        ctx.update(&self.name, kept, head, &[&body])
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod copy;
 mod database;
+mod dump;
 mod expire;
 mod object;
 mod pattern;
@@ -44,6 +45,8 @@ pub(crate) const ROWS: &[Row] = &[
     reads("keys", scan::keys),
     reads("randomkey", scan::randomkey),
     reads("dbsize", database::dbsize),
+    reads("dump", dump::dump),
+    writes("restore", dump::restore),
     writes("swapdb", database::swapdb),
     writes("sort", sort::sort),
     reads("sort_ro", sort::sort_ro),

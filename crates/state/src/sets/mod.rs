@@ -12,6 +12,7 @@ use crate::dispatch::{Row, reads, writes};
 use crate::parse::integer;
 use crate::records::{Flags, Name, Record};
 use crate::reply::Outcome;
+use bytes::Bytes;
 use std::ops::ControlFlow;
 
 pub(crate) use reader::Reader;
@@ -49,6 +50,15 @@ const LISTPACK_VALUE_MAX: usize = 64;
 const INTSET_ENTRIES_MAX: u64 = 512;
 
 const _: () = assert!(LISTPACK_ENTRIES_MAX < INTSET_ENTRIES_MAX);
+
+/// Stores `members` under `user` in the place of whatever is there. Their lengths were checked.
+pub(crate) fn store(ctx: &mut Ctx<'_>, user: &[u8], members: &[Bytes]) -> Outcome<()> {
+    let mut set = writer::Writer::replacing(ctx, user)?;
+    for member in members {
+        set.add(ctx, member)?;
+    }
+    set.commit(ctx)
+}
 
 /// How many members a set has.
 pub(crate) fn len(name: &Name, record: &Record) -> Outcome<u64> {

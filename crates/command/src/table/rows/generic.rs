@@ -16,7 +16,8 @@ pub(in crate::table) const ROWS: &[Spec] = &[
     Spec::new("del", Generic, -2, "1.0.0").doc("O(N), N keys.", "Deletes keys and counts those that existed.")
         .syntax("key [key ...]").flags(&[Write]).keys(&[span(1, -1, 1, &[Rm, Delete])])
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
-    Spec::planned("dump", Generic, 2, "2.6.0").flags(&[Readonly]).keys(&[at(1, &[Ro, Access])])
+    Spec::new("dump", Generic, 2, "2.6.0").doc("O(N), N bytes of the value.", "A value as RESTORE and Redis read it.")
+        .syntax("key").flags(&[Readonly]).keys(&[at(1, &[Ro, Access])])
         .tips(&["nondeterministic_output"]),
     Spec::new("exists", Generic, -2, "1.0.0")
         .doc("O(N), N keys.", "Counts the keys that exist; a key named twice counts twice.")
@@ -66,7 +67,8 @@ pub(in crate::table) const ROWS: &[Spec] = &[
         .syntax("key newkey").flags(&[Write]).keys(&[at(1, &[Rw, Access, Delete]), at(2, &[Ow, Update])]),
     Spec::new("renamenx", Generic, 3, "1.0.0").doc("O(1)", "Gives a key another name unless that name is taken.")
         .syntax("key newkey").flags(&[Write, Fast]).keys(&[at(1, &[Rw, Access, Delete]), at(2, &[Ow, Insert])]),
-    Spec::planned("restore", Generic, -4, "2.6.0").flags(&[Write, DenyOom]).acl(&[Category::Keyspace, Category::Dangerous])
+    Spec::new("restore", Generic, -4, "2.6.0").doc("O(N*log(N)), N elements of the value.", "Makes a key of what DUMP gave, here or in Redis.")
+        .syntax("key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]").flags(&[Write, DenyOom]).acl(&[Category::Keyspace, Category::Dangerous])
         .keys(&[at(1, &[Ow, Update])]),
     Spec::new("scan", Generic, -2, "2.8.0")
         .doc("O(1) for a call, O(N) for a whole iteration.", "Iterates over the keys of the database.")
