@@ -117,16 +117,17 @@ impl Plan {
         Duration::from_millis(self.shape.skew_ms_max + steps * CLOCK_STEP_MS_MAX)
     }
 
-    /// Without faults: `nodes` nodes, two workers each, under a steady load, for measuring how fast the simulation is.
+    /// Without faults: `nodes` nodes, two workers each, under a steady load of four clients for each of `workloads`, for
+    /// measuring how fast the simulation is.
     #[must_use]
-    pub fn steady(seed: u64, nodes: u64, lasts: Duration) -> Plan {
+    pub fn steady(seed: u64, nodes: u64, workloads: u64, lasts: Duration) -> Plan {
         let mut plan = Plan::draw(seed);
         plan.shape = Shape { nodes, workers: 2, ..Shape::usual() };
         plan.rates = Rates::calm();
         plan.faults.clear();
         plan.faulty = lasts;
         plan.patience = Duration::from_millis(PATIENCE_MS[0]);
-        plan.workloads = (0..4).map(|i| Load { seed: seed.wrapping_add(i), clients: 4 }).collect();
+        plan.workloads = (0..workloads).map(|i| Load { seed: seed.wrapping_add(i), clients: 4 }).collect();
         plan
     }
 }
