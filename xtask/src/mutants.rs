@@ -7,14 +7,14 @@
 use crate::shell::{Outcome, cargo, command, output, root};
 use clap::Args;
 use serde::Deserialize;
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 #[derive(Args)]
 pub struct Options {
-    /// Only the mutants whose names begin so; all, and the table in the docs, without any
+    /// Only the mutants whose names begin so; all without any. Their rows of the table in the docs are written anew
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Seconds that the simulator gets for each mutant
@@ -128,9 +128,7 @@ pub fn run(options: &Options) -> Outcome {
         return Err(format!("seed {seed} fails without any mutation: {what}"));
     }
     println!("the core itself passes all {most_seeds} seeds that were needed");
-    if options.names.is_empty() {
-        write_table(&rows, most_seeds)?;
-    }
+    write_table(&mutants, &rows)?;
     let survivors: Vec<&str> =
         rows.iter().filter(|(_, v)| matches!(v, Verdict::Survived { .. })).map(|(m, _)| m.name.as_str()).collect();
     println!("{} passed, {} failed", rows.len() - survivors.len(), survivors.len());
@@ -192,35 +190,48 @@ fn parse(line: &str) -> Option<Verdict> {
     }
 }
 
-fn write_table(rows: &[(&Mutant, Verdict)], most_seeds: u64) -> Outcome {
+/// Writes the rows of what was run into the table, and leaves the others as they are.
+fn write_table(all: &[Mutant], ran: &[(&Mutant, Verdict)]) -> Outcome {
     let commit = output(&mut command("git", ["describe", "--always", "--dirty"]))?;
     let date = output(&mut command("date", ["-u", "+%Y-%m-%d"]))?;
-    let mut text = format!(
-        "{BEGIN}\n\n{} mutants at commit `{}` on {}; the core itself passes the {most_seeds} seeds that the slowest of them took.\n\n",
-        rows.len(),
-        commit.trim(),
-        date.trim(),
-    );
-    text.push_str("| mutant | what it breaks | caught by seed | after | what was seen |\n|---|---|---|---|---|\n");
-    for (mutant, verdict) in rows {
-        let _ = match verdict {
-            Verdict::Caught { seed, milliseconds, what, .. } => {
-                let seconds = *milliseconds as f64 / 1000.0;
-                let what = what.replace('|', "\\|");
-                writeln!(text, "| `{}` | {} | {seed} | {seconds:.1} s | {what} |", mutant.name, mutant.breaks)
-            }
-            Verdict::Survived { seeds } => {
-                writeln!(text, "| `{}` | {} | **not caught** | {seeds} seeds | |", mutant.name, mutant.breaks)
-            }
-        };
-    }
+    let when = format!("{}, {}", date.trim(), commit.trim());
     let path = root().join(DOCUMENT);
     let document = fs::read_to_string(&path).map_err(|e| format!("{DOCUMENT}: {e}"))?;
-    let parts = document.split_once(BEGIN).and_then(|(a, rest)| Some((a, rest.split_once(END)?.1)));
-    let (before, after) = parts.ok_or_else(|| format!("{DOCUMENT} lacks the marks around the table"))?;
-    fs::write(&path, format!("{before}{text}\n{END}{after}")).map_err(|e| format!("{DOCUMENT}: {e}"))?;
+    let parts = document
+        .split_once(BEGIN)
+        .and_then(|(before, rest)| rest.split_once(END).map(|(table, after)| (before, table, after)));
+    let (before, table, after) = parts.ok_or_else(|| format!("{DOCUMENT} lacks the marks around the table"))?;
+    let rows = ran.iter().map(|(mutant, verdict)| (mutant.name.as_str(), row(mutant, verdict, &when))).collect();
+    let text = renewed(table, all, &rows);
+    fs::write(&path, format!("{before}{BEGIN}\n\n{text}\n{END}{after}")).map_err(|e| format!("{DOCUMENT}: {e}"))?;
     println!("written to {DOCUMENT}");
     Ok(())
+}
+
+/// One row of the table.
+fn row(mutant: &Mutant, verdict: &Verdict, when: &str) -> String {
+    let (seed, after, what) = match verdict {
+        Verdict::Caught { seed, milliseconds, what, .. } => {
+            (seed.to_string(), format!("{:.1} s", *milliseconds as f64 / 1000.0), what.replace('|', "\\|"))
+        }
+        Verdict::Survived { seeds } => ("**not caught**".to_owned(), format!("{seeds} seeds"), String::new()),
+    };
+    format!("| `{}` | {} | {seed} | {after} | {what} | {when} |", mutant.name, mutant.breaks)
+}
+
+/// The table with new rows in the place of older ones. Mutants that are not in the list any more are left out.
+fn renewed(table: &str, all: &[Mutant], rows: &BTreeMap<&str, String>) -> String {
+    let older = |name: &str| table.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+    let mut text =
+        "| mutant | what it breaks | caught by seed | after | what was seen | run |\n|---|---|---|---|---|---|\n"
+            .to_owned();
+    for mutant in all {
+        if let Some(row) = rows.get(mutant.name.as_str()).map(String::as_str).or_else(|| older(&mutant.name)) {
+            text.push_str(row);
+            text.push('\n');
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -236,5 +247,16 @@ mod tests {
         assert_eq!((seed, seeds, milliseconds, what.as_str()), (7, 3, 1200, "a read was stale"));
         assert!(matches!(parse("survived 9 1000"), Some(Verdict::Survived { seeds: 9 })));
         assert!(parse("panicked").is_none());
+    }
+
+    #[test]
+    fn rows_that_were_not_run_again_stay() {
+        let mutant = |name: &str| Mutant { name: name.to_owned(), breaks: "it".to_owned(), edits: Vec::new() };
+        let all = [mutant("a"), mutant("a-b"), mutant("c")];
+        let table = "\n| `gone` | x |\n| `a-b` | older |\n| `c` | older |\n";
+        let rows = BTreeMap::from([("a", row(&all[0], &Verdict::Survived { seeds: 3 }, "now")), ("c", "newer".into())]);
+        let text = renewed(table, &all, &rows);
+        let body: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(body, ["| `a` | it | **not caught** | 3 seeds |  | now |", "| `a-b` | older |", "newer"]);
     }
 }
