@@ -146,10 +146,13 @@ impl<L: OlderEntries> Group<L> {
         self.run(|raw| raw.ping());
     }
 
-    /// Whether an answer was given by an earlier life of a member that rejoined.
+    /// Whether an answer was given by an earlier life of a member that rejoined. One of a later term confirms nothing: it says
+    /// that this leader is none any more, which must be heard from whichever life.
     pub(super) fn is_of_earlier_life(&self, message: &Message) -> bool {
         let is_answer = matches!(message.kind, MessageKind::AppendResponse | MessageKind::HeartbeatResponse);
-        is_answer && self.rejoined.get(&message.from).is_some_and(|r| message.sent_at < r.since.0)
+        is_answer
+            && message.term <= self.term()
+            && self.rejoined.get(&message.from).is_some_and(|r| message.sent_at < r.since.0)
     }
 
     /// Asks for the snapshots of those that rejoined and may have one by now.
