@@ -59,9 +59,11 @@ def children(pid):
 
 
 def alive(pid):
-    """Whether a process exists and is not a zombie."""
+    """Whether a process exists and is not a zombie. One whose first thread has ended is alive, with its sockets, while
+    others have not."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        ended = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+        return not ended or len(os.listdir(f"/proc/{pid}/task")) > 1
     except OSError:
         return False
 

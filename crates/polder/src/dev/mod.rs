@@ -63,7 +63,7 @@ pub fn run(args: &DevArgs) -> ExitCode {
 
 fn try_run(args: &DevArgs) -> Result<u8, DevError> {
     let layout = Layout::open(args)?;
-    let taken = ports::taken(&layout.nodes);
+    let taken = ports::taken_for_good(&layout.nodes);
     if !taken.is_empty() {
         return Err(DevError::usage(ports::explain(&layout, &taken)));
     }

@@ -4,6 +4,12 @@ use super::layout::{Layout, NodePlan};
 use crate::cli::DEV_DATA;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// For how long a port without a visible owner is expected to become free. A process that was killed is a zombie as soon as
+/// its first thread has ended, and cannot be looked into any more; its sockets stay open until the last one has.
+const DYING: Duration = Duration::from_secs(3);
 
 /// A port that somebody else listens on.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,8 +21,21 @@ pub struct Taken {
     pub owner: Option<String>,
 }
 
-/// Every port of the cluster that is taken.
-pub fn taken(nodes: &[NodePlan]) -> Vec<Taken> {
+/// Every port of the cluster that is taken, and not just by a process that is ending: those are waited for.
+pub fn taken_for_good(nodes: &[NodePlan]) -> Vec<Taken> {
+    let deadline = Instant::now() + DYING;
+    loop {
+        let taken = taken(nodes);
+        let freed_soon = !taken.is_empty() && taken.iter().all(|t| t.owner.is_none());
+        if !freed_soon || Instant::now() >= deadline {
+            return taken;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Every port of the cluster that is taken now.
+fn taken(nodes: &[NodePlan]) -> Vec<Taken> {
     let mut found = Vec::new();
     for node in nodes {
         for (purpose, port) in node.ports() {
