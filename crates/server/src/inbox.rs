@@ -8,10 +8,13 @@
 //! few are made: what matters only together with something later wakes nobody, and a receiver that waits for one thing
 //! (the disk) sleeps through the rest. Before it sleeps it offers its core to others: those who are about to send get to
 //! run, and nobody pays for waking it.
+//!
+//! A sender may also do without a wake: `hand_over` tells it that the receiver sleeps, and the sender does what it would
+//! have done (`worker::Stage`).
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the receiver offers its core before it sleeps.
 const YIELDS: usize = 2;
@@ -25,8 +28,31 @@ struct Shared<T> {
 #[derive(Debug)]
 struct Queue<T> {
     items: Vec<T>,
+    /// How much the most urgent of the items hurries.
+    hurry: Hurry,
     asleep: Asleep,
+    /// Until when a receiver that sleeps lightly is left alone by all but what it waits for.
+    quiet_until: Option<Instant>,
     stop: bool,
+}
+
+impl<T> Queue<T> {
+    fn push(&mut self, hurry: Hurry, f: impl FnOnce(&mut Vec<T>)) {
+        f(&mut self.items);
+        self.hurry = self.hurry.max(hurry);
+    }
+
+    fn take(&mut self, out: &mut Vec<T>) {
+        debug_assert!(out.is_empty(), "what was received before has been handled");
+        std::mem::swap(&mut self.items, out);
+        self.hurry = Hurry::Later;
+    }
+
+    /// Whether what is queued is to be acted on now, by whoever can.
+    fn is_due(&self) -> bool {
+        let quiet = self.quiet_until.is_some_and(|until| Instant::now() < until);
+        self.hurry > if quiet { Hurry::Soon } else { Hurry::Later }
+    }
 }
 
 /// What wakes the receiver.
@@ -41,7 +67,7 @@ enum Asleep {
 }
 
 /// How much a message hurries.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Hurry {
     /// It is needed only with whatever comes next.
     Later,
@@ -57,19 +83,25 @@ impl<T> Shared<T> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, hurry: Hurry, f: impl FnOnce(&mut Queue<T>)) {
+    /// Changes the queue. Whether the receiver sleeps and has to act on it.
+    fn change(&self, hurry: Hurry, f: impl FnOnce(&mut Queue<T>)) -> (MutexGuard<'_, Queue<T>>, bool) {
         let mut queue = self.lock();
         f(&mut queue);
-        let wake = match hurry {
-            Hurry::Later => false,
-            Hurry::Soon => queue.asleep == Asleep::Lightly,
-            Hurry::Now => queue.asleep != Asleep::No,
+        let due = match queue.asleep {
+            Asleep::No => false,
+            Asleep::Quietly => hurry == Hurry::Now,
+            Asleep::Lightly => hurry > Hurry::Later && queue.is_due(),
         };
-        if wake {
+        (queue, due)
+    }
+
+    fn change_and_wake(&self, hurry: Hurry, f: impl FnOnce(&mut Queue<T>)) {
+        let (mut queue, due) = self.change(hurry, f);
+        if due {
             queue.asleep = Asleep::No;
         }
         drop(queue);
-        if wake {
+        if due {
             self.ready.notify_one();
         }
     }
@@ -96,36 +128,61 @@ impl<T> Inbox<T> {
     /// A queue.
     #[must_use]
     pub fn new() -> (Inbox<T>, Outlet<T>) {
-        let queue = Mutex::new(Queue { items: Vec::new(), asleep: Asleep::No, stop: false });
+        let queue = Mutex::new(Queue {
+            items: Vec::new(),
+            hurry: Hurry::Later,
+            asleep: Asleep::No,
+            quiet_until: None,
+            stop: false,
+        });
         let shared = Arc::new(Shared { queue, ready: Condvar::new() });
         (Inbox(shared.clone()), Outlet(shared))
     }
 
     /// Sends one thing.
     pub fn send(&self, item: T) {
-        self.0.change(Hurry::Soon, |queue| queue.items.push(item));
+        self.0.change_and_wake(Hurry::Soon, |queue| queue.push(Hurry::Soon, |items| items.push(item)));
     }
 
     /// Sends everything in `items`, in order, and leaves it empty.
     pub fn send_all(&self, items: &mut Vec<T>, hurry: Hurry) {
         if !items.is_empty() {
-            self.0.change(hurry, |queue| queue.items.append(items));
+            self.0.change_and_wake(hurry, |queue| queue.push(hurry, |all| all.append(items)));
         }
+    }
+
+    /// The same without waking anybody. True when the receiver sleeps and has to act on it: then the sender sees to that.
+    #[must_use]
+    pub fn hand_over(&self, items: &mut Vec<T>, hurry: Hurry) -> bool {
+        !items.is_empty() && self.0.change(hurry, |queue| queue.push(hurry, |all| all.append(items))).1
+    }
+
+    /// Whether the receiver sleeps.
+    #[cfg(test)]
+    pub fn is_asleep(&self) -> bool {
+        self.0.lock().asleep != Asleep::No
     }
 
     /// Ends the thread once it has handled what was sent before.
     pub fn stop(&self) {
-        self.0.change(Hurry::Now, |queue| queue.stop = true);
+        self.0.change_and_wake(Hurry::Now, |queue| queue.stop = true);
     }
 }
 
 impl<T> Outlet<T> {
-    /// Waits up to `wait` for something and moves all there is into `out`, which must be empty. For the first `quiet` of
-    /// it only what the receiver waits for ends the wait (`Hurry::Now`).
-    pub fn receive(&self, wait: Duration, quiet: Duration, out: &mut Vec<T>) -> Round {
-        debug_assert!(out.is_empty(), "what was received before has been handled");
+    /// Waits up to `wait` for something and moves all there is into `out`, which must be empty.
+    pub fn receive(&self, wait: Duration, out: &mut Vec<T>) -> Round {
+        let round = self.wait(wait, Duration::ZERO);
+        self.take(out);
+        round
+    }
+
+    /// Waits up to `wait` for something. For the first `quiet` of it only what the receiver waits for ends the wait
+    /// (`Hurry::Now`).
+    pub fn wait(&self, wait: Duration, quiet: Duration) -> Round {
         let mut queue = self.0.lock();
-        if !quiet.is_zero() {
+        queue.quiet_until = None;
+        if !quiet.is_zero() && queue.hurry < Hurry::Now {
             queue = self.sleep(queue, Asleep::Quietly, quiet.min(wait));
         }
         for _ in 0..YIELDS {
@@ -139,8 +196,39 @@ impl<T> Outlet<T> {
         if queue.items.is_empty() {
             queue = self.sleep(queue, Asleep::Lightly, wait.saturating_sub(quiet));
         }
-        std::mem::swap(&mut queue.items, out);
         if queue.stop { Round::Stop } else { Round::Go }
+    }
+
+    /// Moves all there is into `out`, which must be empty.
+    pub fn take(&self, out: &mut Vec<T>) {
+        self.0.lock().take(out);
+    }
+
+    /// The same when something of it is due: for a sender that does the receiver's work. Whether it was.
+    pub fn take_due(&self, out: &mut Vec<T>) -> bool {
+        let mut queue = self.0.lock();
+        let due = queue.is_due();
+        if due {
+            queue.take(out);
+        }
+        due
+    }
+
+    /// Whether something is due.
+    pub fn is_due(&self) -> bool {
+        self.0.lock().is_due()
+    }
+
+    /// For so long only what the receiver waits for is due (`Hurry::Now`), if it sleeps at all.
+    pub fn quieten(&self, quiet: Duration) {
+        let mut queue = self.0.lock();
+        queue.quiet_until = (!quiet.is_zero()).then(|| Instant::now() + quiet);
+    }
+
+    /// Wakes the receiver.
+    pub fn wake(&self) {
+        self.0.lock().asleep = Asleep::No;
+        self.0.ready.notify_one();
     }
 
     fn sleep<'q>(&self, mut queue: MutexGuard<'q, Queue<T>>, how: Asleep, wait: Duration) -> MutexGuard<'q, Queue<T>> {
@@ -203,12 +291,12 @@ mod tests {
     fn a_receiver_takes_all_there_is_in_order_and_then_stops() {
         let (inbox, outlet) = Inbox::new();
         let mut out = Vec::new();
-        assert_eq!(outlet.receive(Duration::ZERO, Duration::ZERO, &mut out), Round::Go);
-        assert_eq!(outlet.receive(Duration::from_millis(1), Duration::ZERO, &mut out), Round::Go);
+        assert_eq!(outlet.receive(Duration::ZERO, &mut out), Round::Go);
+        assert_eq!(outlet.receive(Duration::from_millis(1), &mut out), Round::Go);
         inbox.send(1);
         inbox.send_all(&mut vec![2, 3], Hurry::Later);
         inbox.stop();
-        assert_eq!(outlet.receive(Duration::from_secs(9), Duration::ZERO, &mut out), Round::Stop);
+        assert_eq!(outlet.receive(Duration::from_secs(9), &mut out), Round::Stop);
         assert_eq!(out, [1, 2, 3]);
     }
 
@@ -218,7 +306,8 @@ mod tests {
         let (inbox, outlet) = Inbox::new();
         let thread = std::thread::spawn(move || {
             let mut out = Vec::new();
-            outlet.receive(long, long, &mut out);
+            outlet.wait(long, long);
+            outlet.take(&mut out);
             out
         });
         while inbox.0.lock().asleep != Asleep::Quietly {
@@ -236,7 +325,7 @@ mod tests {
         let (inbox, outlet) = Inbox::new();
         let mut out = Vec::new();
         inbox.send_all(&mut vec![1], Hurry::Later);
-        outlet.receive(Duration::from_secs(60), Duration::ZERO, &mut out);
+        outlet.receive(Duration::from_secs(60), &mut out);
         assert_eq!(out, [1]);
     }
 
@@ -246,7 +335,7 @@ mod tests {
         let thread = std::thread::spawn(move || {
             let mut got = Vec::new();
             let mut out = Vec::new();
-            while outlet.receive(Duration::from_secs(60), Duration::ZERO, &mut out) == Round::Go {
+            while outlet.receive(Duration::from_secs(60), &mut out) == Round::Go {
                 got.append(&mut out);
             }
             got.append(&mut out);

@@ -2,9 +2,10 @@
 
 use crate::clock;
 use crate::config::Config;
-use crate::inbox::{Admission, Inbox};
+use crate::inbox::{Admission, Hurry, Inbox};
 use crate::mailbox::{Answer, Waiter, Wakes};
 use crate::peer::{Outbox, Peers};
+use crate::worker::Step;
 use cluster::{ClusterMap, Fitness, ForwardedReply, PeerMessage, Request};
 use command::Fault;
 use node::gateway::Gateway;
@@ -15,7 +16,7 @@ use node::{
 use parking_lot::Mutex;
 use protocol::peer::Standing;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::sync::atomic::{
     AtomicBool, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
@@ -28,15 +29,16 @@ use storage::Store;
 const RAFT_QUEUE_MAX: usize = 16_384;
 
 /// The queues of one worker.
-#[derive(Debug)]
 pub struct WorkerInbox {
-    /// To its consensus thread.
+    /// To its consensus side.
     pub consensus: Inbox<ConsensusInput>,
+    /// The consensus side itself, for those who may step it.
+    consensus_stage: OnceLock<Weak<dyn Step>>,
     /// To its state thread.
     pub state: Inbox<StateInput<Waiter>>,
     /// Tasks queued for the state thread.
     pub tasks: Admission,
-    /// Raft messages queued for the consensus thread.
+    /// Raft messages queued for the consensus side.
     pub raft: Admission,
     /// Tasks and proposals of the state thread whose answer is due.
     pub unanswered: AtomicUsize,
@@ -54,6 +56,7 @@ impl WorkerInbox {
     pub fn new(consensus: Inbox<ConsensusInput>, state: Inbox<StateInput<Waiter>>, worker_queue: usize) -> WorkerInbox {
         WorkerInbox {
             consensus,
+            consensus_stage: OnceLock::new(),
             state,
             tasks: Admission::new(worker_queue),
             raft: Admission::new(RAFT_QUEUE_MAX),
@@ -61,6 +64,21 @@ impl WorkerInbox {
             writing_since: AtomicU64::new(0),
             full: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
+        }
+    }
+
+    /// Says where the consensus side is.
+    pub fn set_consensus_stage(&self, stage: Weak<dyn Step>) {
+        // There is one for the life of the process.
+        let _ = self.consensus_stage.set(stage);
+    }
+
+    /// Sends something to the consensus side and, where that sleeps, does its work. The caller holds no lock.
+    pub fn bring_consensus(&self, inputs: &mut Vec<ConsensusInput>, hurry: Hurry) {
+        if self.consensus.hand_over(inputs, hurry)
+            && let Some(stage) = self.consensus_stage.get().and_then(Weak::upgrade)
+        {
+            stage.step();
         }
     }
 }

@@ -40,16 +40,19 @@ struct State {
     stats: DiskStats,
 }
 
+/// What one sector holds.
+type Sector = Box<[u8; SECTOR_BYTES]>;
+
 /// One file's bytes.
 #[derive(Default)]
 struct Data {
     bytes: Vec<u8>,
     /// What unsynced sectors held at the last sync; `None` for those that did not exist.
-    unsynced: BTreeMap<usize, Option<[u8; SECTOR_BYTES]>>,
+    unsynced: BTreeMap<usize, Option<Sector>>,
     durable_length: usize,
     handles: u32,
     /// The same of sectors whose sync failed: as on a real disk, later syncs succeed and do not write them.
-    abandoned: BTreeMap<usize, Option<[u8; SECTOR_BYTES]>>,
+    abandoned: BTreeMap<usize, Option<Sector>>,
 }
 
 #[derive(Clone)]
@@ -303,7 +306,7 @@ impl Data {
             }
             self.unsynced.entry(sector).or_insert_with(|| {
                 let held = bytes.get(start..(start + SECTOR_BYTES).min(bytes.len()))?;
-                let mut copy = [0; SECTOR_BYTES];
+                let mut copy = Box::new([0; SECTOR_BYTES]);
                 copy[..held.len()].copy_from_slice(held);
                 Some(copy)
             });
@@ -341,7 +344,7 @@ impl Data {
                 continue;
             }
             lost += 1;
-            let held = before.unwrap_or([0; SECTOR_BYTES]);
+            let held = before.map_or([0; SECTOR_BYTES], |held| *held);
             let n = range.len();
             self.bytes[range].copy_from_slice(&held[..n]);
         }

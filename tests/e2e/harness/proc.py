@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -38,12 +39,20 @@ def port_is_free(port):
             return False
 
 
+_ports_given = set()
+_ports_lock = threading.Lock()
+
+
 def free_base_port(offsets):
-    """A port number P below the ephemeral range such that P + o is free for each offset."""
+    """A port number P below the ephemeral range such that P + o is free for each offset, and was not given to another cluster
+    of this run."""
     for _ in range(500):
         base = random.randrange(15000, 32000 - max(offsets))
-        if all(port_is_free(base + o) for o in offsets):
-            return base
+        wanted = {base + o for o in offsets}
+        with _ports_lock:
+            if _ports_given.isdisjoint(wanted) and all(map(port_is_free, wanted)):
+                _ports_given.update(wanted)
+                return base
     raise RuntimeError("no free port range was found")
 
 

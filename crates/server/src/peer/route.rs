@@ -123,12 +123,14 @@ impl Router {
                 batch.consensus.retain(|input| !matches!(input, ConsensusInput::Raft(..)));
             }
             batch.raft = 0;
-            inbox.consensus.send_all(&mut batch.consensus, Hurry::Soon);
             if !batch.tasks.is_empty() {
                 self.node.submit_local(at, std::mem::take(&mut batch.tasks), &mut self.wakes);
             }
         }
         self.node.replied(&mut self.replies, &mut self.wakes);
         self.wakes.finish(&self.node.peers);
+        for (batch, inbox) in self.workers.iter_mut().zip(&self.node.workers) {
+            inbox.bring_consensus(&mut batch.consensus, Hurry::Soon);
+        }
     }
 }

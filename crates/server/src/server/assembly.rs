@@ -14,7 +14,7 @@ use crate::mailbox::Waiter;
 use crate::node::{Node, WorkerInbox};
 use crate::peer::{self, Peers};
 use crate::telemetry;
-use crate::worker::{ConsensusThread, LogThread, StateThread, spawn};
+use crate::worker::{ConsensusMachine, ConsensusStage, LogThread, StateThread, Step, spawn};
 use ::node::gateway::{Facts, Gateway, Port, Settings};
 use ::node::{
     Boot, ConsensusConfig, ConsensusInput, ConsensusSide, Origin, SWEEP_INTERVAL, Shared, StateConfig, StateInput,
@@ -25,7 +25,7 @@ use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use stdx::{NodeId, Rng};
 use storage::log::{Log, LogOptions, LogReader, LogWriter, Preparer, Recovered};
@@ -313,7 +313,11 @@ fn start_worker(
         .map_err(StartError::Consensus)?;
     let (log, log_queue) = Inbox::new();
     let tick = node.config.raft.tick;
-    let consensus = ConsensusThread { node: node.clone(), worker, side, queue: queues.consensus, log, tick };
+    let machine = ConsensusMachine::new(node.clone(), worker, side, log, tick);
+    let consensus = Arc::new(ConsensusStage::new(queues.consensus, machine));
+    // Weak: the machine holds the node.
+    let stage: Weak<dyn Step> = Arc::downgrade(&consensus) as Weak<dyn Step>;
+    node.workers[worker].set_consensus_stage(stage);
     let config = StateConfig {
         transfer: TransferConfig::default(),
         sweep_interval: SWEEP_INTERVAL,

@@ -1,9 +1,10 @@
-//! The thread of a worker's consensus side.
+//! A worker's consensus side.
 
 use crate::clock;
-use crate::inbox::{Hurry, Inbox, Outlet, Round};
+use crate::inbox::{Hurry, Inbox};
 use crate::mailbox::Wakes;
 use crate::node::Node;
+use crate::worker::stage::{Machine, Stage};
 use node::{ConsensusInput, ConsensusOutput, ConsensusSide, StateEvent, StateInput};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,58 +23,68 @@ const STALL_RECOVERY: Duration = Duration::from_secs(5);
 /// takes. What they lead to would have to wait for the disk, too, and so shares one write and one sync afterwards.
 const SYNC_WAIT: Duration = Duration::from_micros(200);
 
-/// What the thread owns.
-pub struct ConsensusThread<D: Disk + Clone> {
-    /// The process.
-    pub node: Arc<Node>,
-    /// Its worker's number.
-    pub worker: usize,
-    /// The machine.
-    pub side: ConsensusSide<D>,
-    /// Its queue.
-    pub queue: Outlet<ConsensusInput>,
-    /// The log writer's queue.
-    pub log: Inbox<(u64, WriteSet)>,
+/// The consensus side with its queue, stepped by its thread and by those who bring it something.
+pub type ConsensusStage<D> = Stage<ConsensusInput, ConsensusMachine<D>>;
+
+/// The consensus side and what its steps need.
+pub struct ConsensusMachine<D: Disk + Clone> {
+    node: Arc<Node>,
+    worker: usize,
+    side: ConsensusSide<D>,
+    /// The log writer's queue, which ends with this.
+    log: Inbox<(u64, WriteSet)>,
     /// Time between two ticks.
-    pub tick: Duration,
+    tick: Duration,
+    tick_at: Mono,
+    /// When the disk last stalled; nothing while it is trusted.
+    stall: Option<Mono>,
+    out: Vec<ConsensusOutput>,
+    effects: Effects,
 }
 
-impl<D: Disk + Clone> ConsensusThread<D> {
-    /// Runs until told to stop.
-    pub fn run(mut self) {
-        let mut inputs = Vec::new();
-        let mut out = Vec::new();
-        let mut effects = Effects::default();
-        let mut tick_at = clock::now();
-        let mut stall = None;
-        let mut quiet = Duration::ZERO;
-        loop {
-            let (node, side) = (&self.node, &mut self.side);
-            let inbox = &node.workers[self.worker];
-            let round = self.queue.receive(tick_at.since(clock::now()), quiet, &mut inputs);
-            let mut raft = 0;
-            for input in inputs.drain(..) {
-                // Read after the input arrived, each time: an earlier reading, before a pause of the process, would shorten
-                // the time for which this replica protects the sender's lease.
-                let now = clock::now();
-                raft += usize::from(matches!(input, ConsensusInput::Raft(..)));
-                side.handle(input, now, &mut out);
-            }
-            inbox.raft.release(raft);
+impl<D: Disk + Clone> ConsensusMachine<D> {
+    /// The machine of a worker, which ticks at once.
+    pub fn new(
+        node: Arc<Node>,
+        worker: usize,
+        side: ConsensusSide<D>,
+        log: Inbox<(u64, WriteSet)>,
+        tick: Duration,
+    ) -> ConsensusMachine<D> {
+        let (out, effects) = (Vec::new(), Effects::default());
+        ConsensusMachine { node, worker, side, log, tick, tick_at: clock::now(), stall: None, out, effects }
+    }
+}
+
+impl<D: Disk + Clone> Machine<ConsensusInput> for ConsensusMachine<D> {
+    fn patience(&self) -> Duration {
+        self.tick_at.since(clock::now())
+    }
+
+    fn end(&mut self) {
+        self.log.stop();
+    }
+
+    fn step(&mut self, inputs: &mut Vec<ConsensusInput>) -> Duration {
+        let (node, side, out) = (&self.node, &mut self.side, &mut self.out);
+        let mut raft = 0;
+        for input in inputs.drain(..) {
+            // Read after the input arrived, each time: an earlier reading, before a pause of the process, would shorten
+            // the time for which this replica protects the sender's lease.
             let now = clock::now();
-            if now >= tick_at {
-                tick_at = now + self.tick;
-                watch_disk(node, self.worker, side, &mut stall, now, &mut out);
-                side.handle(ConsensusInput::Tick, now, &mut out);
-            }
-            side.advance(now, &mut out);
-            let wrote = effects.carry_out(&mut out, node, self.worker, &self.log);
-            quiet = if wrote { SYNC_WAIT } else { Duration::ZERO };
-            if round == Round::Stop {
-                self.log.stop();
-                return;
-            }
+            raft += usize::from(matches!(input, ConsensusInput::Raft(..)));
+            side.handle(input, now, out);
         }
+        node.workers[self.worker].raft.release(raft);
+        let now = clock::now();
+        if now >= self.tick_at {
+            self.tick_at = now + self.tick;
+            watch_disk(node, self.worker, side, &mut self.stall, now, out);
+            side.handle(ConsensusInput::Tick, now, out);
+        }
+        side.advance(now, out);
+        let wrote = self.effects.carry_out(out, node, self.worker, &self.log);
+        if wrote { SYNC_WAIT } else { Duration::ZERO }
     }
 }
 

@@ -47,12 +47,12 @@ impl<D: Disk> LogThread<D> {
         let mut marked = true;
         let mut queued = Vec::new();
         loop {
-            let stop = self.queue.receive(IDLE, Duration::ZERO, &mut queued) == Round::Stop;
+            let stop = self.queue.receive(IDLE, &mut queued) == Round::Stop;
             let idle = queued.is_empty();
             for Batch { set, tickets, .. } in batches(&mut queued) {
                 self.persist(&set, &mut full)?;
                 let mut done: Vec<_> = tickets.into_iter().map(ConsensusInput::Persisted).collect();
-                self.inbox().consensus.send_all(&mut done, Hurry::Now);
+                self.inbox().bring_consensus(&mut done, Hurry::Now);
                 rounds += 1;
                 marked = false;
             }

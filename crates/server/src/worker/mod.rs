@@ -8,18 +8,21 @@
 //! ```
 //!
 //! Each thread takes everything that is in its queue before it acts on it: under load the batches grow by themselves,
-//! and with them what one fsync, one wake and one write pay for. A thread that panics ends the process, because the
-//! others would wait for it for ever.
+//! and with them what one fsync, one wake and one write pay for. While the consensus thread sleeps, the state thread, the log
+//! thread and the links do its work when they bring it some ([`stage`]). A thread that panics ends the process, because
+//! the others would wait for it for ever.
 
 mod consensus;
 mod flush;
 mod log;
 mod pace;
+mod stage;
 mod state;
 
-pub use consensus::ConsensusThread;
+pub use consensus::{ConsensusMachine, ConsensusStage};
 pub use flush::FlushThread;
 pub use log::LogThread;
+pub use stage::Step;
 pub use state::StateThread;
 
 use std::io;

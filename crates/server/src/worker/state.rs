@@ -41,7 +41,7 @@ impl StateThread {
             if !pause.is_zero() {
                 std::thread::sleep(pause);
             }
-            let round = self.queue.receive(tick_at.since(clock::now()), Duration::ZERO, &mut inputs);
+            let round = self.queue.receive(tick_at.since(clock::now()), &mut inputs);
             let mut tasks = 0;
             for input in inputs.drain(..) {
                 // Read after the input arrived, each time: the process may have been paused since the one before, and a
@@ -99,14 +99,13 @@ impl Effects {
                 StateOutput::Restored(shard) => node.restored(shard),
             }
         }
-        // The consensus thread begins while the replies are still being delivered.
-        // That something was applied matters only for what comes next.
-        let hurry = if std::mem::take(&mut self.hurry) { Hurry::Soon } else { Hurry::Later };
-        node.workers[worker].consensus.send_all(&mut self.consensus, hurry);
         if !self.bounced.is_empty() {
             node.bounced(std::mem::take(&mut self.bounced), &mut self.wakes);
         }
         self.wakes.finish(&node.peers);
+        // That something was applied matters only for what comes next.
+        let hurry = if std::mem::take(&mut self.hurry) { Hurry::Soon } else { Hurry::Later };
+        node.workers[worker].bring_consensus(&mut self.consensus, hurry);
         proposed
     }
 }
