@@ -14,28 +14,57 @@ use stdx::Mono;
 const INTERVAL: Duration = Duration::from_micros(500);
 /// Tasks within one window that tell many clients from a few, whose tasks are never held back.
 const CROWD: usize = 5;
-/// How long tasks are counted before the counting begins again.
+/// How long things are counted before the counting begins again.
 const WINDOW: Duration = Duration::from_millis(1);
+
+/// How many things came within the last milliseconds.
+#[derive(Debug)]
+pub struct Crowd {
+    window_at: Mono,
+    /// In the current window, and in the one before.
+    count: usize,
+    before: usize,
+}
+
+impl Crowd {
+    /// Nothing has come yet.
+    pub fn new(now: Mono) -> Crowd {
+        Crowd { window_at: now, count: 0, before: 0 }
+    }
+
+    /// So many come.
+    pub fn add(&mut self, count: usize, now: Mono) {
+        let elapsed = now.since(self.window_at);
+        if elapsed >= WINDOW {
+            // What lies further back says nothing about this moment.
+            self.before = if elapsed < 2 * WINDOW { self.count } else { 0 };
+            (self.window_at, self.count) = (now, 0);
+        }
+        self.count += count;
+    }
+
+    /// In this window or the one before, whichever had more.
+    pub fn size(&self) -> usize {
+        self.count.max(self.before)
+    }
+}
 
 /// The rhythm of one worker's state thread.
 #[derive(Debug)]
 pub struct Pace {
     proposed_at: Mono,
-    window_at: Mono,
-    /// Tasks in the current window, and in the one before.
-    tasks: usize,
-    tasks_before: usize,
+    tasks: Crowd,
 }
 
 impl Pace {
     /// Nothing has arrived yet.
     pub fn new(now: Mono) -> Pace {
-        Pace { proposed_at: now, window_at: now, tasks: 0, tasks_before: 0 }
+        Pace { proposed_at: now, tasks: Crowd::new(now) }
     }
 
     /// How long to wait before the next round begins.
     pub fn pause(&self, now: Mono) -> Duration {
-        if self.tasks.max(self.tasks_before) < CROWD {
+        if self.tasks.size() < CROWD {
             Duration::ZERO
         } else {
             (self.proposed_at + INTERVAL).since(now)
@@ -44,13 +73,7 @@ impl Pace {
 
     /// A round begins with so many tasks.
     pub fn begins(&mut self, tasks: usize, now: Mono) {
-        let elapsed = now.since(self.window_at);
-        if elapsed >= WINDOW {
-            // What lies further back says nothing about the clients of this moment.
-            self.tasks_before = if elapsed < 2 * WINDOW { self.tasks } else { 0 };
-            (self.window_at, self.tasks) = (now, 0);
-        }
-        self.tasks += tasks;
+        self.tasks.add(tasks, now);
     }
 
     /// The round made a proposal.

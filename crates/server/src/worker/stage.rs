@@ -2,19 +2,24 @@
 //!
 //! A stage has a thread, which steps it when time passes and when nobody else does. But a wake costs more than a step, in
 //! processor time and above all in latency, and a write crosses many stages. So a sender that finds the thread asleep steps the
-//! machine itself, on its own thread. Under load the machine is always being stepped by somebody, and what arrives meanwhile is
-//! taken up by them.
+//! machine itself, on its own thread. Under load that would make many small steps of what the thread does in a few large ones,
+//! so then it is the thread that is woken.
 //!
 //! A sender must hold no lock that a step may want. Whatever is taken from the queue is taken by the one who holds the
 //! machine, so it is handled in order.
 
 use super::AbortOnPanic;
+use crate::clock;
 use crate::inbox::{Outlet, Round};
+use crate::worker::pace::Crowd;
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 /// How many steps in a row a sender does, before it leaves the rest to the thread.
 const STEPS_MAX: usize = 4;
+/// Inputs within a millisecond that tell load from single requests: a write takes six on its leader.
+const CROWD: usize = 12;
 
 /// What a stage steps.
 pub trait Machine<T> {
@@ -33,11 +38,13 @@ pub trait Machine<T> {
 pub struct Stage<T, M> {
     queue: Outlet<T>,
     machine: Mutex<Held<T, M>>,
+    crowded: AtomicBool,
 }
 
 struct Held<T, M> {
     machine: M,
     inputs: Vec<T>,
+    crowd: Crowd,
 }
 
 /// Something that a sender may step.
@@ -49,7 +56,8 @@ pub trait Step: Send + Sync {
 impl<T, M: Machine<T>> Stage<T, M> {
     /// A machine behind its queue.
     pub fn new(queue: Outlet<T>, machine: M) -> Stage<T, M> {
-        Stage { queue, machine: Mutex::new(Held { machine, inputs: Vec::new() }) }
+        let held = Held { machine, inputs: Vec::new(), crowd: Crowd::new(clock::now()) };
+        Stage { queue, machine: Mutex::new(held), crowded: AtomicBool::new(false) }
     }
 
     /// Runs as the stage's thread until told to stop. Nobody else steps it to its end: the last inputs are handled here.
@@ -60,7 +68,7 @@ impl<T, M: Machine<T>> Stage<T, M> {
             let round = self.queue.wait(patience, quiet);
             let mut held = self.machine.lock();
             self.queue.take(&mut held.inputs);
-            quiet = held.step();
+            quiet = held.step(&self.crowded);
             if round == Round::Stop {
                 held.machine.end();
                 return;
@@ -71,12 +79,16 @@ impl<T, M: Machine<T>> Stage<T, M> {
 
 impl<T: Send, M: Machine<T> + Send> Step for Stage<T, M> {
     fn step(&self) {
+        if self.crowded.load(Relaxed) {
+            self.queue.wake();
+            return;
+        }
         let mut steps = 0;
         // Who finds the machine taken goes away, so whoever lets go of it looks again.
         while self.queue.is_due() {
             let Some(mut held) = self.machine.try_lock() else { return };
             while self.queue.take_due(&mut held.inputs) {
-                let quiet = held.step();
+                let quiet = held.step(&self.crowded);
                 self.queue.quieten(quiet);
                 steps += 1;
                 if steps == STEPS_MAX {
@@ -89,7 +101,9 @@ impl<T: Send, M: Machine<T> + Send> Step for Stage<T, M> {
 }
 
 impl<T, M: Machine<T>> Held<T, M> {
-    fn step(&mut self) -> Duration {
+    fn step(&mut self, crowded: &AtomicBool) -> Duration {
+        self.crowd.add(self.inputs.len(), clock::now());
+        crowded.store(self.crowd.size() >= CROWD, Relaxed);
         // A task that panics is caught; the machine must not be stepped after that.
         let guard = AbortOnPanic;
         let quiet = self.machine.step(&mut self.inputs);
