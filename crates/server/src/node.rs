@@ -16,11 +16,11 @@ use node::{
 use parking_lot::Mutex;
 use protocol::peer::Standing;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock, Weak};
 use std::sync::atomic::{
     AtomicBool, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use stdx::{NodeId, ShardId};
 use storage::Store;

@@ -64,11 +64,7 @@ impl Pace {
 
     /// How long to wait before the next round begins.
     pub fn pause(&self, now: Mono) -> Duration {
-        if self.tasks.size() < CROWD {
-            Duration::ZERO
-        } else {
-            (self.proposed_at + INTERVAL).since(now)
-        }
+        if self.tasks.size() < CROWD { Duration::ZERO } else { (self.proposed_at + INTERVAL).since(now) }
     }
 
     /// A round begins with so many tasks.
