@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, EFFECTS_LIMIT_BYTES};
 use crate::parse::{REPLY_ELEMENT_BYTES, ReplyMeter};
 use crate::reply::{Outcome, REPLY_TOO_LARGE, Stop, fail_with};
-use crate::{bits, geo, hashes, hyperloglog, keys, lists, sets, strings, zsets};
+use crate::{bits, geo, hashes, hyperloglog, keys, lists, sets, streams, strings, zsets};
 use command::{COMMAND_COUNT, Command, Reply, specs};
 use std::sync::LazyLock;
 
@@ -31,7 +31,7 @@ pub(crate) const fn writes(name: &'static str, run: Run) -> Row {
     Row { name, writes: true, run }
 }
 
-static ROWS: [&[Row]; 9] = [
+static ROWS: [&[Row]; 10] = [
     keys::ROWS,
     strings::ROWS,
     bits::ROWS,
@@ -41,6 +41,7 @@ static ROWS: [&[Row]; 9] = [
     sets::ROWS,
     zsets::ROWS,
     geo::ROWS,
+    streams::ROWS,
 ];
 
 /// Rows by the number of their command: a dispatch is one array access.

@@ -41,6 +41,7 @@ mod keys;
 mod lists;
 mod members;
 mod sets;
+mod streams;
 mod strings;
 mod zsets;
 

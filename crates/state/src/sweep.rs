@@ -109,11 +109,12 @@ fn living(ctx: &mut Ctx<'_>, locator: &[u8]) -> Outcome<Option<Name>> {
 fn collect(ctx: &mut Ctx<'_>, max: usize) -> Outcome<Collected> {
     let mut removed = 0;
     while removed < max {
-        let Some(task) = next_task(ctx)? else { return Ok(Collected { removed, more: false }) };
+        let Some((task, end)) = next_task(ctx)? else { return Ok(Collected { removed, more: false }) };
         let step = match Garbage::of_key(&task) {
             Some(Garbage::Collection(prefix)) => {
                 sweep(ctx, &prefix, &records::successor(&prefix), max - removed, false)?
             }
+            Some(Garbage::Span(start)) => sweep(ctx, &start, &end, max - removed, false)?,
             Some(Garbage::Keyspace(keyspace)) => sweep_keyspace(ctx, keyspace, max - removed)?,
             None => return Err(Stop::Engine(records::damaged("a garbage record does not decode"))),
         };
@@ -128,17 +129,18 @@ fn collect(ctx: &mut Ctx<'_>, max: usize) -> Outcome<Collected> {
     Ok(Collected { removed, more: true })
 }
 
-/// The first garbage record.
-fn next_task(ctx: &mut Ctx<'_>) -> Outcome<Option<Bytes>> {
+/// The first garbage record, and its value.
+fn next_task(ctx: &mut Ctx<'_>) -> Outcome<Option<(Bytes, Bytes)>> {
     let (start, end) = records::garbage_range();
     let head = ctx.txn()?.overlay.numbers.garbage_head.clone();
     let start = if head.is_empty() { &start[..] } else { &head[..] };
-    let mut first: Option<Bytes> = None;
-    ctx.scan(start, &end, &mut |key, _| {
-        first = Some(Bytes::copy_from_slice(key));
+    let mut first: Option<(Bytes, Bytes)> = None;
+    ctx.scan(start, &end, &mut |key, value| {
+        first = Some((Bytes::copy_from_slice(key), value.clone()));
         ControlFlow::Break(())
     })?;
-    ctx.txn()?.overlay.numbers.garbage_head = first.clone().unwrap_or_else(|| Bytes::copy_from_slice(&end));
+    let head = first.as_ref().map_or_else(|| Bytes::copy_from_slice(&end), |(key, _)| key.clone());
+    ctx.txn()?.overlay.numbers.garbage_head = head;
     Ok(first)
 }
 

@@ -187,15 +187,24 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// Asks for background deletion.
+    /// Asks for background deletion of a keyspace or a collection.
     pub(crate) fn put_garbage(&mut self, key: Bytes) {
+        self.put_garbage_until(key, Bytes::new());
+    }
+
+    /// Asks for background deletion of the sub-records from `start` to `end`, which nobody reads or writes again.
+    pub(crate) fn put_garbage_span(&mut self, start: &[u8], end: Bytes) {
+        self.put_garbage_until(records::garbage_span(start), end);
+    }
+
+    fn put_garbage_until(&mut self, key: Bytes, end: Bytes) {
         let head = &mut self.overlay.numbers.garbage_head;
         if key < *head {
             // What was being deleted is no longer first, so the place reached in it is forgotten.
             *head = key.clone();
             self.overlay.numbers.garbage_at = Bytes::new();
         }
-        self.put(key, Bytes::new());
+        self.put(key, end);
     }
 
     /// A number no other collection of this shard has or had.

@@ -240,6 +240,9 @@ pub(super) enum By {
 }
 
 pub(super) fn served_by(spec: &command::Spec) -> By {
+    if spec.name.ends_with("|help") {
+        return By::Gateway;
+    }
     match spec.group {
         Group::Connection | Group::Cluster | Group::Scripting => By::Gateway,
         Group::Transactions => By::Transactions,
@@ -249,7 +252,7 @@ pub(super) fn served_by(spec: &command::Spec) -> By {
             _ => By::Gateway,
         },
         Group::Generic if spec.flags.has(Flag::TouchesArbitraryKeys) || !spec.has_keys() => match spec.name {
-            "wait" | "object|help" => By::Gateway,
+            "wait" => By::Gateway,
             "scan" | "keys" | "randomkey" => By::AllShards,
             _ => By::Shard,
         },

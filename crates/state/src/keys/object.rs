@@ -4,7 +4,7 @@ use crate::ctx::Ctx;
 use crate::parse::{int_arg, integer, is};
 use crate::records::{self, Flags, Name, Record, Type};
 use crate::reply::{Outcome, SYNTAX, fail};
-use crate::{hashes, lists, sets, zsets};
+use crate::{hashes, lists, sets, streams, zsets};
 use command::{Command, Reply};
 use std::ops::ControlFlow;
 
@@ -99,7 +99,8 @@ fn parts_bytes(ctx: &Ctx<'_>, name: &Name, record: &Record, samples: usize) -> O
         Type::List => lists::len(name, record)?,
         Type::Set => sets::len(name, record)?,
         Type::SortedSet => zsets::len(name, record)?,
-        _ => hashes::field_count(name, record)?,
+        Type::Stream => streams::len(name, record)?,
+        Type::String | Type::Hash => hashes::field_count(name, record)?,
     };
     Ok(bytes.saturating_mul(parts) / (read as u64).max(1))
 }

@@ -84,14 +84,16 @@ pub enum Part {
     Entry = 0x04,
     /// A stream's consumer group: `name`.
     Group = 0x05,
-    /// A consumer of a group: `length varint | group | name`.
+    /// A consumer of a group: `group u64 | name`.
     Consumer = 0x06,
-    /// A pending entry of a group: `length varint | group | ms u64 | seq u64`.
+    /// A pending entry of a group: `group u64 | ms u64 | seq u64`.
     Pending = 0x07,
     /// A fragment of a string (bitmaps): `number u32`.
     Fragment = 0x08,
     /// How many of a sorted set's entries lie from a place on: `score u64 | member`, as a [`Part::Score`].
     Block = 0x09,
+    /// A pending entry by its consumer: `group u64 | consumer u64 | ms u64 | seq u64`, empty value.
+    Owned = 0x0a,
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -250,6 +252,7 @@ pub fn collection_range(prefix: &[u8]) -> (KeyBuf, KeyBuf) {
 // The second byte of a garbage key. Persisted.
 const GARBAGE_KEYSPACE: u8 = 0x01;
 const GARBAGE_COLLECTION: u8 = 0x02;
+const GARBAGE_SPAN: u8 = 0x03;
 
 /// Says that everything of `keyspace` is to be deleted. Empty value.
 #[must_use]
@@ -267,10 +270,30 @@ pub fn garbage_collection(prefix: &[u8]) -> Bytes {
     out.into()
 }
 
+/// Says that the sub-records from the key `start` on are to be deleted; the value is the key where that ends. Nobody reads
+/// or writes a record of the span again.
+#[must_use]
+pub fn garbage_span(start: &[u8]) -> Bytes {
+    let mut out = vec![Kind::Garbage as u8, GARBAGE_SPAN];
+    out.extend_from_slice(&start[1..]);
+    out.into()
+}
+
 /// All garbage records, and what one of them asks for.
 #[must_use]
 pub fn garbage_range() -> ([u8; 1], [u8; 1]) {
     ([Kind::Garbage as u8], [Kind::Garbage as u8 + 1])
+}
+
+/// Keyspace, home slot and version: what a sub-record's key begins with after its kind, bytes.
+const SUB_LOCATOR: usize = 4 + 2 + 8;
+
+/// The key of a sub-record, or a prefix of one, from what follows its kind.
+fn sub_record(rest: &[u8]) -> KeyBuf {
+    let mut key = KeyBuf::new();
+    key.push(Kind::Sub as u8);
+    key.extend_from_slice(rest);
+    key
 }
 
 /// What a garbage record asks to delete.
@@ -280,6 +303,8 @@ pub enum Garbage {
     Keyspace(u32),
     /// The sub-records that start with this prefix.
     Collection(KeyBuf),
+    /// The sub-records from this key on, up to the one that the record's value names.
+    Span(KeyBuf),
 }
 
 impl Garbage {
@@ -289,12 +314,8 @@ impl Garbage {
         let rest = key.get(2..)?;
         match (key[1], rest.len()) {
             (GARBAGE_KEYSPACE, 4) => Some(Garbage::Keyspace(u32_at(rest, 0))),
-            (GARBAGE_COLLECTION, 14) => {
-                let mut prefix = KeyBuf::new();
-                prefix.push(Kind::Sub as u8);
-                prefix.extend_from_slice(rest);
-                Some(Garbage::Collection(prefix))
-            }
+            (GARBAGE_COLLECTION, SUB_LOCATOR) => Some(Garbage::Collection(sub_record(rest))),
+            (GARBAGE_SPAN, SUB_LOCATOR..) => Some(Garbage::Span(sub_record(rest))),
             _ => None,
         }
     }

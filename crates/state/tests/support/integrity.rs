@@ -1,10 +1,13 @@
 //! What must hold in any applied state.
 
-use super::MapView;
+use super::{MapView, streams};
 use bytes::Bytes;
-use state::records::{self, Garbage, Kind, Name, Part, Record, Type};
+use state::records::{self, Garbage, Kind, Name, Part as Parts, Record, Type};
 use state::{DATABASES, Layout};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// A sub-record.
+pub type Part<'v> = (&'v Bytes, &'v Bytes);
 
 /// Checks that counts, expiry index, sub-records and garbage agree with the keys.
 pub fn check(view: &MapView, layout: Layout) {
@@ -19,10 +22,12 @@ pub fn check(view: &MapView, layout: Layout) {
     let mut flushed: BTreeSet<Bytes> = BTreeSet::new();
     let mut homes: BTreeSet<Vec<u8>> = BTreeSet::new();
     let mut dead: BTreeSet<u32> = BTreeSet::new();
-    for (key, _) in of_kind(view, Kind::Garbage) {
+    let mut spans = Vec::new();
+    for (key, end) in of_kind(view, Kind::Garbage) {
         match Garbage::of_key(key).expect("garbage records decode") {
             Garbage::Keyspace(keyspace) => drop(dead.insert(keyspace)),
             Garbage::Collection(prefix) => drop(homes.insert(prefix.to_vec())),
+            Garbage::Span(start) => spans.push((Bytes::copy_from_slice(&start), end.clone())),
         }
     }
     assert!(living.is_disjoint(&dead), "a database uses a keyspace that is being deleted");
@@ -44,13 +49,17 @@ pub fn check(view: &MapView, layout: Layout) {
         if let Some(home) = record.home().unwrap() {
             let prefix = records::sub_prefix(keyspace, home.slot, home.version).to_vec();
             let parts: Vec<_> = of_kind(view, Kind::Sub).filter(|(k, _)| k.starts_with(&prefix)).collect();
-            if record.head.kind == Type::SortedSet {
-                check_order(&parts);
+            match record.head.kind {
+                Type::SortedSet => check_order(&parts),
+                Type::Stream => streams::check(&record, &parts, &spans),
+                _ => {}
             }
             let parts =
-                parts.iter().filter(|(k, _)| k[15] == Part::Member as u8 || k[15] == Part::Element as u8).count();
+                parts.iter().filter(|(k, _)| k[15] == Parts::Member as u8 || k[15] == Parts::Element as u8).count();
             let mut body = stdx::codec::Reader::new(record.body.slice(records::Home::LEN..));
             let counted = match record.head.kind {
+                // What a stream counts was checked, without those parts that wait for deletion.
+                Type::Stream => 0,
                 Type::List => {
                     let mut number = || u64::from_be_bytes(body.take(8).unwrap().as_ref().try_into().unwrap());
                     let head = number();
@@ -77,18 +86,18 @@ pub fn check(view: &MapView, layout: Layout) {
 }
 
 /// Checks that each member of a sorted set has its place, and that blocks count what lies between them.
-fn check_order(parts: &[(&Bytes, &Bytes)]) {
-    let of = |part: Part| parts.iter().filter(move |(k, _)| k[15] == part as u8);
-    let places: BTreeSet<&[u8]> = of(Part::Score).map(|(k, _)| &k[16..]).collect();
-    for (key, score) in of(Part::Member) {
+fn check_order(parts: &[Part<'_>]) {
+    let of = |part: Parts| parts.iter().filter(move |(k, _)| k[15] == part as u8);
+    let places: BTreeSet<&[u8]> = of(Parts::Score).map(|(k, _)| &k[16..]).collect();
+    for (key, score) in of(Parts::Member) {
         let bits = u64::from_be_bytes(score.as_ref().try_into().unwrap());
         let sortable = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
         let place = [&sortable.to_be_bytes()[..], &key[20..]].concat();
         assert!(places.contains(&place[..]), "a member without its place");
     }
-    assert_eq!(of(Part::Member).count(), places.len(), "a place of no member");
+    assert_eq!(of(Parts::Member).count(), places.len(), "a place of no member");
     let fences: Vec<(&[u8], u64)> =
-        of(Part::Block).map(|(k, v)| (&k[16..], stdx::codec::Reader::new((*v).clone()).varint().unwrap())).collect();
+        of(Parts::Block).map(|(k, v)| (&k[16..], stdx::codec::Reader::new((*v).clone()).varint().unwrap())).collect();
     assert!(places.first().is_none_or(|first| fences[0].0 <= *first), "entries in front of the first block");
     for (i, (fence, count)) in fences.iter().enumerate() {
         let end = fences.get(i + 1).map(|(next, _)| *next);

@@ -5,6 +5,7 @@
 pub mod integrity;
 pub mod model;
 pub mod peer;
+pub mod streams;
 pub mod text;
 
 use bytes::Bytes;

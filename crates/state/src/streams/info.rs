@@ -1,0 +1,74 @@
+//! XINFO.
+
+use super::entry;
+use super::id::Id;
+use super::stream::Stream;
+use crate::ctx::Ctx;
+use crate::parse::{ReplyMeter, int_arg, is};
+use crate::reply::{NO_SUCH_KEY, Outcome, fail, fail_with, shown};
+use command::{Command, Reply};
+
+/// Entries, and pending entries, that FULL shows when no COUNT says otherwise.
+const FULL_COUNT: u64 = 10;
+
+fn open(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome<Stream> {
+    match Stream::read(ctx, &cmd.args[2])? {
+        Some(stream) => Ok(stream),
+        None => fail(NO_SUCH_KEY),
+    }
+}
+
+fn number(n: u64) -> Reply {
+    Reply::Integer(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
+pub(super) fn stream(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
+    let stream = open(ctx, cmd)?;
+    let full = match &cmd.args[3..] {
+        [] => None,
+        [word] if is(word, "full") => Some(FULL_COUNT),
+        [word, option, n] if is(word, "full") && is(option, "count") => match int_arg(n)? {
+            0 => Some(u64::MAX),
+            n => Some(u64::try_from(n).unwrap_or(FULL_COUNT)),
+        },
+        _ => {
+            let what = shown(&cmd.args[1]);
+            return fail_with(format!("ERR unknown subcommand or wrong number of arguments for '{what}'. Try XINFO HELP."));
+        }
+    };
+    let meta = stream.meta;
+    let mut facts = vec![
+        ("length", number(meta.count)),
+        // Entries are not in a radix tree here.
+        ("radix-tree-keys", Reply::Integer(0)),
+        ("radix-tree-nodes", Reply::Integer(0)),
+        ("last-generated-id", meta.last.reply()),
+        ("max-deleted-entry-id", meta.max_deleted.reply()),
+        ("entries-added", number(meta.added)),
+        ("recorded-first-entry-id", meta.first.reply()),
+    ];
+    let mut meter = ReplyMeter::default();
+    match full {
+        None => {
+            let mut edge = |backwards| -> Outcome {
+                let found = entry::all(&stream, ctx, (Id::MIN, Id::MAX), backwards, 1, &mut meter)?;
+                Ok(found.into_iter().next().map_or(Reply::Null, entry::shown))
+            };
+            let (first, last) = (edge(false)?, edge(true)?);
+            facts.push(("groups", Reply::Integer(0)));
+            facts.push(("first-entry", first));
+            facts.push(("last-entry", last));
+        }
+        Some(count) => {
+            let entries = entry::all(&stream, ctx, (Id::MIN, Id::MAX), false, count, &mut meter)?;
+            facts.push(("entries", Reply::Array(entries.into_iter().map(entry::shown).collect())));
+            facts.push(("groups", Reply::Array(Vec::new())));
+        }
+    }
+    Ok(map(facts))
+}
+
+/// Facts by their names.
+fn map(facts: Vec<(&'static str, Reply)>) -> Reply {
+    Reply::Map(facts.into_iter().map(|(name, value)| (Reply::bulk(name.as_bytes()), value)).collect())
+}
