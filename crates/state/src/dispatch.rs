@@ -31,7 +31,7 @@ pub(crate) const fn writes(name: &'static str, run: Run) -> Row {
     Row { name, writes: true, run }
 }
 
-static ROWS: [&[Row]; 10] = [
+static ROWS: [&[Row]; 11] = [
     keys::ROWS,
     strings::ROWS,
     bits::ROWS,
@@ -42,6 +42,7 @@ static ROWS: [&[Row]; 10] = [
     zsets::ROWS,
     geo::ROWS,
     streams::ROWS,
+    streams::GROUP_ROWS,
 ];
 
 /// Rows by the number of their command: a dispatch is one array access.

@@ -1,6 +1,7 @@
 //! Odd commands, with words in places where they do not belong, against a running Redis: same replies, same errors.
 //!
 //! Set POLDER_REDIS_ADDR (such as 127.0.0.1:6379) to a Redis 7 whose data may be deleted. Without it nothing runs.
+//! POLDER_REDIS_COMMANDS says how many commands, POLDER_REDIS_PREFIX what the names of those that run begin with.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking and says when it does not run")]
 
@@ -19,7 +20,8 @@ use support::{Pace, Shard, command, integrity, text};
 /// approximate counts as `P` and a question about one as `g`; keys of `G`eographic sets, `L`ongitudes and latitudes, a `d`istance and its `U`nit, the words
 /// `F`ROMLONLAT, FROM`M`EMBER, BY`R`ADIUS, `B`YBOX, `S`TORE, and what a search is `A`sked besides; what SORT sor`T`s, its `m`odes, the words B`Y`, `Z` for GET, L`I`MIT with `N`umbers,
 /// STORE as `D`, and patterns as `W`; keys of streams as `X`, entry I`D`s as `J`, ends of ranges as `E`, where a read begins as `V`, the words STREAMS as `j`,
-/// COUNT as `K`, MAXLEN and MINID as `h` with `=` as `Q`, any option as `H`, those of XSETID as `l`, words of XINFO as `C`.
+/// COUNT as `K`, MAXLEN and MINID as `h` with `=` as `Q`, any option as `H`, those of XSETID as `l`, words of XINFO as `C`, `9`, `0`;
+/// groups as `1` and consumers as `2`, subcommands of XGROUP and their options as `!@#%&+`, GROUP as `3`, IDLE as `4`, options of XCLAIM as `5` and `6`, where a group reads as `7`, milliseconds as `8`.
 const SHAPES: &[(&str, &str)] = &[
     ("GET", "k"),
     ("SET", "kv"),
@@ -249,6 +251,7 @@ const SHAPES: &[(&str, &str)] = &[
     ("XTRIM", "XhQi"),
     ("XTRIM", "XHi"),
     ("XTRIM", "XHiHi"),
+    ("XDEL", "XJJJJ"),
     ("XREAD", "jXV"),
     ("XREAD", "jXXVV"),
     ("XREAD", "KijXXVV"),
@@ -261,6 +264,39 @@ const SHAPES: &[(&str, &str)] = &[
     ("XINFO", "CX"),
     ("XINFO", "CXCKi"),
     ("XINFO", "CXC"),
+    ("XGROUP", "!X1V"),
+    ("XGROUP", "!X1V+"),
+    ("XGROUP", "!X1V+i"),
+    ("XGROUP", "!X1V+i+"),
+    ("XGROUP", "@X1V"),
+    ("XGROUP", "@X1E"),
+    ("XGROUP", "@X1V+i"),
+    ("XGROUP", "#X1"),
+    ("XGROUP", "%X12"),
+    ("XGROUP", "&X12"),
+    ("XREADGROUP", "312jX7"),
+    ("XREADGROUP", "312KijX7"),
+    ("XREADGROUP", "312KijX7"),
+    ("XREADGROUP", "312KijXX77"),
+    ("XREADGROUP", "312HjX7"),
+    ("XREADGROUP", "312HjXXV7"),
+    ("XACK", "X1J"),
+    ("XACK", "X1JJJ"),
+    ("XPENDING", "X1"),
+    ("XPENDING", "X1EEi"),
+    ("XPENDING", "X1EEi2"),
+    ("XPENDING", "X148EEi2"),
+    ("XPENDING", "X148EEi"),
+    ("XCLAIM", "X128J"),
+    ("XCLAIM", "X128JJJ5"),
+    ("XCLAIM", "X128JJ5855"),
+    ("XCLAIM", "X128J5i5"),
+    ("XCLAIM", "X128J6J5"),
+    ("XAUTOCLAIM", "X128E"),
+    ("XAUTOCLAIM", "X128EKi"),
+    ("XAUTOCLAIM", "X128EKi5"),
+    ("XINFO", "9X"),
+    ("XINFO", "0X1"),
     ("COPY", "XX"),
     ("RENAME", "XX"),
     ("DEL", "X"),
@@ -431,7 +467,7 @@ fn word(rng: &mut Rng, kind: char) -> String {
         'p' => pick(rng, &["WRAP", "SAT", "FAIL", "sat", "NONE"]).to_owned(),
         'X' => pick(rng, &["x1", "x1", "x1", "x2", "x3", "k1"]).to_owned(),
         'J' => match rng.below(12) {
-            0 => pick(rng, &["0-0", "0", "x", "-", "+", "18446744073709551615-18446744073709551615", "1-", "(1-1"]).to_owned(),
+            0 => pick(rng, &["0-0", "0", "x", "-", "+", "18446744073709551616", "1-", "(1-1"]).to_owned(),
             1..3 => format!("{}-*", rng.below(40)),
             3..5 => rng.below(40).to_string(),
             _ => format!("{}-{}", rng.below(40), rng.below(4)),
@@ -448,6 +484,23 @@ fn word(rng: &mut Rng, kind: char) -> String {
             0 => pick(rng, &["$", ">", "-", "x", "0-0", "18446744073709551615-18446744073709551615"]).to_owned(),
             _ => format!("{}-{}", rng.below(40), rng.below(4)),
         },
+        '1' => pick(rng, &["g1", "g1", "g1", "g2"]).to_owned(),
+        '2' => pick(rng, &["c1", "c2", "c1", "c2", "c3"]).to_owned(),
+        '!' => "CREATE".to_owned(),
+        '@' => "SETID".to_owned(),
+        '#' => "DESTROY".to_owned(),
+        '%' => "CREATECONSUMER".to_owned(),
+        '&' => "DELCONSUMER".to_owned(),
+        '+' => pick(rng, &["MKSTREAM", "MKSTREAM", "ENTRIESREAD", "entriesread"]).to_owned(),
+        '3' => "GROUP".to_owned(),
+        '4' => "IDLE".to_owned(),
+        '5' => pick(rng, &["IDLE", "TIME", "RETRYCOUNT", "FORCE", "JUSTID", "FORCE", "JUSTID", "COUNT"]).to_owned(),
+        '6' => "LASTID".to_owned(),
+        '7' if rng.one_in(4) => format!("{}-{}", rng.below(40), rng.below(4)),
+        '7' => pick(rng, &[">", ">", ">", ">", "0", "0-0", "$", "x"]).to_owned(),
+        '8' => pick(rng, &["0", "0", "0", "50000", "100000", "-5", "1000000000000", "x"]).to_owned(),
+        '9' => "GROUPS".to_owned(),
+        '0' => "CONSUMERS".to_owned(),
         'j' => "STREAMS".to_owned(),
         'K' => pick(rng, &["COUNT", "COUNT", "count", "COUNT", "LIMIT"]).to_owned(),
         'h' => pick(rng, &["MAXLEN", "MINID", "maxlen"]).to_owned(),
@@ -469,6 +522,8 @@ fn redis_says_the_same() {
         return;
     };
     let commands: usize = std::env::var("POLDER_REDIS_COMMANDS").map_or(20_000, |n| n.parse().unwrap());
+    let prefix = std::env::var("POLDER_REDIS_PREFIX").unwrap_or_default();
+    let shapes: Vec<_> = SHAPES.iter().copied().filter(|(name, _)| name.starts_with(&prefix)).collect();
     let mut peer = Peer::connect(&address);
     peer.run(&["FLUSHALL"]);
     let mut rng = Rng::new(7);
@@ -476,7 +531,7 @@ fn redis_says_the_same() {
     shard.env.resp3 = true;
     let mut different = Vec::new();
     for _ in 0..commands {
-        let (name, shape) = SHAPES[rng.below(SHAPES.len() as u64) as usize];
+        let (name, shape) = shapes[rng.below(shapes.len() as u64) as usize];
         let mut words = vec![name.to_owned()];
         words.extend(shape.chars().map(|kind| word(&mut rng, kind)));
         let theirs = peer.run(&words);
@@ -486,6 +541,9 @@ fn redis_says_the_same() {
             Ok(cmd) => shard.run(&cmd),
             Err(reply) => reply,
         };
+        if matches!(name, "XREADGROUP" | "XCLAIM" | "XAUTOCLAIM") && !ours.is_error() {
+            make_consumers(&mut peer, &words);
+        }
         if name.ends_with("FLOAT") && !ours.is_error() && ours != theirs {
             adopt(&mut peer, &words, &ours);
         }
@@ -526,7 +584,7 @@ fn alike(name: &str, ours: &Reply, theirs: &Reply) -> bool {
             a == b || b == "hashtable" || b == "quicklist"
         }
         // Ours repeat at most 128 bytes of a word.
-        (Reply::Error(a), Reply::Error(b)) if a.len() > 128 => b.starts_with(a.as_ref()),
+        (Reply::Error(a), Reply::Error(b)) if a.len() > 128 => b.starts_with(a.get(..128).unwrap_or(a)),
         (Reply::Error(a), Reply::Error(b)) => {
             a == b || a.contains("value must between") || (a.contains("Unbalanced") && b.contains("Unbalanced"))
         }
@@ -556,16 +614,51 @@ fn alike(name: &str, ours: &Reply, theirs: &Reply) -> bool {
         }
         // Neighbors of the searched area come in an order of their own.
         (Reply::Array(a), Reply::Array(b)) if name.starts_with("GEO") => sorted(a) == sorted(b),
-        // Facts of streams that Redis 7.0 has not, or that are about its memory.
-        (Reply::Map(a), Reply::Map(b)) if name == "XINFO" => facts(a) == facts(b),
+        _ if matches!(name, "XINFO" | "XPENDING" | "XREADGROUP") => facts(ours, theirs),
         _ => ours == theirs,
     }
 }
 
-/// What XINFO says of a stream, in a comparable form.
-fn facts(map: &[(Reply, Reply)]) -> Vec<String> {
-    let known = |(name, _): &&(Reply, Reply)| !matches!(name, Reply::Bulk(n) if n.starts_with(b"radix"));
-    map.iter().filter(known).map(|(name, value)| format!("{} {}", text::show(name), text::show(value))).collect()
+/// Whether both say the same of a stream, but for times, and facts that are about memory or that Redis 7.0 has not.
+fn facts(ours: &Reply, theirs: &Reply) -> bool {
+    const OTHER: [&[u8]; 6] =
+        [b"radix-tree-keys", b"radix-tree-nodes", b"idle", b"inactive", b"seen-time", b"active-time"];
+    let known = |map: &[(Reply, Reply)]| {
+        let pairs = map.iter().filter(|(name, _)| !matches!(name, Reply::Bulk(n) if OTHER.contains(&&n[..])));
+        pairs.cloned().collect::<Vec<_>>()
+    };
+    match (ours, theirs) {
+        (Reply::Map(a), Reply::Map(b)) => {
+            let (a, b) = (known(a), known(b));
+            a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a.0 == b.0 && facts(&a.1, &b.1))
+        }
+        // A pending entry and when it was delivered, or how long ago.
+        (Reply::Array(a), Reply::Array(b)) if matches!(&a[..], [.., Reply::Integer(_), Reply::Integer(_)]) => {
+            let near = |at: usize| match (&a[at], &b[at]) {
+                (Reply::Integer(a), Reply::Integer(b)) => (a - b).abs() < 2000,
+                _ => false,
+            };
+            a.len() == b.len() && (0..a.len()).all(|at| if at == a.len() - 2 { near(at) } else { a[at] == b[at] })
+        }
+        (Reply::Array(a), Reply::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| facts(a, b)),
+        (Reply::NullArray, Reply::Null) => true,
+        _ => ours == theirs,
+    }
+}
+
+/// Redis 7.2 makes a consumer who asks for entries, also when there are none; 7.0 does not.
+fn make_consumers(peer: &mut Peer, words: &[String]) {
+    let (keys, group, consumer) = match words.iter().position(|w| w.eq_ignore_ascii_case("STREAMS")) {
+        Some(at) if words[0] == "XREADGROUP" => {
+            let names = &words[at + 1..];
+            let group = words.iter().position(|w| w.eq_ignore_ascii_case("GROUP")).unwrap();
+            (&names[..names.len() / 2], &words[group + 1], &words[group + 2])
+        }
+        _ => (&words[1..2], &words[2], &words[3]),
+    };
+    for key in keys {
+        peer.run(&["XGROUP", "CREATECONSUMER", key, group, consumer]);
+    }
 }
 
 fn close(a: &[u8], b: &[u8]) -> bool {

@@ -55,7 +55,7 @@ impl<'w> Append<'w> {
                 });
             }
         };
-        let trim = options.finish()?;
+        let trim = options.finish(false)?;
         let Some(id) = id.filter(|_| !rest.is_empty() && rest.len() % 2 == 0) else {
             return wrong_arity(cmd.spec.name);
         };

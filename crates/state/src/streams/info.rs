@@ -1,17 +1,17 @@
 //! XINFO.
 
-use super::entry;
 use super::id::Id;
 use super::stream::Stream;
+use super::{entry, groups};
 use crate::ctx::Ctx;
 use crate::parse::{ReplyMeter, int_arg, is};
-use crate::reply::{NO_SUCH_KEY, Outcome, fail, fail_with, shown};
+use crate::reply::{NO_SUCH_KEY, Outcome, fail};
 use command::{Command, Reply};
 
 /// Entries, and pending entries, that FULL shows when no COUNT says otherwise.
 const FULL_COUNT: u64 = 10;
 
-fn open(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome<Stream> {
+pub(super) fn open(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome<Stream> {
     match Stream::read(ctx, &cmd.args[2])? {
         Some(stream) => Ok(stream),
         None => fail(NO_SUCH_KEY),
@@ -31,10 +31,7 @@ pub(super) fn stream(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
             0 => Some(u64::MAX),
             n => Some(u64::try_from(n).unwrap_or(FULL_COUNT)),
         },
-        _ => {
-            let what = shown(&cmd.args[1]);
-            return fail_with(format!("ERR unknown subcommand or wrong number of arguments for '{what}'. Try XINFO HELP."));
-        }
+        _ => return groups::wrong_subcommand(cmd),
     };
     let meta = stream.meta;
     let mut facts = vec![
@@ -55,20 +52,20 @@ pub(super) fn stream(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
                 Ok(found.into_iter().next().map_or(Reply::Null, entry::shown))
             };
             let (first, last) = (edge(false)?, edge(true)?);
-            facts.push(("groups", Reply::Integer(0)));
+            facts.push(("groups", number(stream.group_count(ctx)?)));
             facts.push(("first-entry", first));
             facts.push(("last-entry", last));
         }
         Some(count) => {
             let entries = entry::all(&stream, ctx, (Id::MIN, Id::MAX), false, count, &mut meter)?;
             facts.push(("entries", Reply::Array(entries.into_iter().map(entry::shown).collect())));
-            facts.push(("groups", Reply::Array(Vec::new())));
+            facts.push(("groups", groups::full(ctx, &stream, count, &mut meter)?));
         }
     }
     Ok(map(facts))
 }
 
 /// Facts by their names.
-fn map(facts: Vec<(&'static str, Reply)>) -> Reply {
+pub(super) fn map(facts: Vec<(&'static str, Reply)>) -> Reply {
     Reply::Map(facts.into_iter().map(|(name, value)| (Reply::bulk(name.as_bytes()), value)).collect())
 }

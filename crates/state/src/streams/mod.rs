@@ -7,6 +7,7 @@
 mod append;
 mod edit;
 mod entry;
+mod groups;
 mod id;
 mod info;
 mod range;
@@ -18,6 +19,7 @@ use crate::dispatch::{Row, reads, writes};
 use crate::records::{Name, Record};
 use crate::reply::Outcome;
 
+pub(crate) use groups::ROWS as GROUP_ROWS;
 pub use id::Id;
 
 pub(crate) const ROWS: &[Row] = &[

@@ -145,30 +145,13 @@ impl Stream {
         ctx: &Ctx<'_>,
         (from, to): (Id, Id),
         backwards: bool,
-        mut visit: impl FnMut(Id, &Bytes) -> ControlFlow<()>,
+        visit: impl FnMut(Id, &Bytes) -> ControlFlow<()>,
     ) -> Outcome<()> {
-        let from = from.max(self.meta.first);
-        if self.meta.count == 0 || from > to {
+        if self.meta.count == 0 {
             return Ok(());
         }
-        let (start, mut end) = (self.entry_key(from), self.entry_key(to));
-        // The smallest key behind it.
-        end.push(0);
-        let at = start.len() - 16;
-        let mut bad = false;
-        let mut see = |key: &[u8], value: &Bytes| match key.get(at..).and_then(Id::of_bytes) {
-            Some(id) => visit(id, value),
-            None => {
-                bad = true;
-                ControlFlow::Break(())
-            }
-        };
-        if backwards {
-            ctx.scan_reverse(&start, &end, &mut see)?;
-        } else {
-            ctx.scan(&start, &end, &mut see)?;
-        }
-        if bad { Err(Stop::Engine(damaged("a stream entry without its ID"))) } else { Ok(()) }
+        let range = (from.max(self.meta.first), to);
+        each_id(ctx, &self.key(Part::Entry, &[]), range, backwards, visit)
     }
 
     /// The first entry from an ID on.
@@ -280,4 +263,36 @@ impl Stream {
             None => Ok(()),
         }
     }
+}
+
+/// Visits the records of IDs between two, both included, behind a prefix, forwards or backwards.
+pub(super) fn each_id(
+    ctx: &Ctx<'_>,
+    prefix: &KeyBuf,
+    (from, to): (Id, Id),
+    backwards: bool,
+    mut visit: impl FnMut(Id, &Bytes) -> ControlFlow<()>,
+) -> Outcome<()> {
+    if from > to {
+        return Ok(());
+    }
+    let (mut start, mut end) = (prefix.clone(), prefix.clone());
+    start.extend_from_slice(&from.bytes());
+    end.extend_from_slice(&to.bytes());
+    // The smallest key behind it.
+    end.push(0);
+    let mut bad = false;
+    let mut see = |key: &[u8], value: &Bytes| match key.get(prefix.len()..).and_then(Id::of_bytes) {
+        Some(id) => visit(id, value),
+        None => {
+            bad = true;
+            ControlFlow::Break(())
+        }
+    };
+    if backwards {
+        ctx.scan_reverse(&start, &end, &mut see)?;
+    } else {
+        ctx.scan(&start, &end, &mut see)?;
+    }
+    if bad { Err(Stop::Engine(damaged("a stream's record without its ID"))) } else { Ok(()) }
 }

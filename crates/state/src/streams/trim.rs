@@ -76,10 +76,13 @@ impl Options {
         Ok(Some(&rest[1..]))
     }
 
-    /// What they ask for together; `None`: no trimming.
-    pub(super) fn finish(self) -> Outcome<Option<Trim>> {
+    /// What they ask for together; `None`: no trimming, which is an error where it is what the command is for.
+    pub(super) fn finish(self, mandatory: bool) -> Outcome<Option<Trim>> {
         if self.strategy.is_none() && self.limit.is_some_and(|limit| limit > 0) {
             return fail("ERR syntax error, LIMIT cannot be used without specifying a trimming strategy");
+        }
+        if self.strategy.is_none() && mandatory {
+            return fail("ERR syntax error, XTRIM must be called with a trimming strategy");
         }
         if self.limit.is_some() && !self.approximate {
             return fail("ERR syntax error, LIMIT cannot be used without the special ~ option");
@@ -103,11 +106,9 @@ pub(super) fn xtrim(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
             None => return fail(SYNTAX),
         };
     }
-    let Some(trim) = options.finish()? else {
-        return fail("ERR syntax error, XTRIM must be called with a trimming strategy");
-    };
+    let trim = options.finish(true)?;
     let Some(mut stream) = Stream::open(ctx, &cmd.args[1])? else { return Ok(Reply::Integer(0)) };
-    let removed = trim.run(ctx, &mut stream)?;
+    let removed = trim.map_or(Ok(0), |trim| trim.run(ctx, &mut stream))?;
     stream.commit(ctx)?;
     Ok(Reply::Integer(removed as i64))
 }
