@@ -476,7 +476,8 @@ fn word(rng: &mut Rng, kind: char) -> String {
             0..2 => "-".to_owned(),
             2..4 => "+".to_owned(),
             4 => format!("({}-{}", rng.below(40), rng.below(4)),
-            5 => pick(rng, &["(0-0", "(0", "(", "x", "(18446744073709551615-18446744073709551615", "(-", "5-*"]).to_owned(),
+            5 => pick(rng, &["(0-0", "(0", "(", "x", "(18446744073709551615-18446744073709551615", "(-", "5-*"])
+                .to_owned(),
             6 => rng.below(40).to_string(),
             _ => format!("{}-{}", rng.below(40), rng.below(4)),
         },

@@ -4,8 +4,9 @@ use crate::ctx::Ctx;
 use crate::env::Layout;
 use crate::keys::database::number as database;
 use crate::parse::is;
-use crate::records::{self, Head, Home, Name, Record};
+use crate::records::{self, Head, Home, Name, Record, Type};
 use crate::reply::{NO_SUCH_KEY, Outcome, SAME_OBJECT, SYNTAX, fail};
+use crate::streams;
 use bytes::Bytes;
 use command::{Command, MAX_VALUE_BYTES, Reply};
 use std::ops::ControlFlow;
@@ -97,7 +98,10 @@ fn duplicate(ctx: &mut Ctx<'_>, from: &Name, record: &Record, to: &Name, target:
         return ctx.replace(to, target, record.head, &[&record.body]);
     };
     let source = records::sub_prefix(from.keyspace(), home.slot, home.version);
-    let parts = sub_records(ctx, &source)?;
+    let mut parts = sub_records(ctx, &source)?;
+    if record.head.kind == Type::Stream {
+        streams::retain_living(from, record, &mut parts)?;
+    }
     let fresh = Home { slot: to.slot(), version: ctx.txn()?.allocate_version()? };
     let prefix = records::sub_prefix(to.keyspace(), fresh.slot, fresh.version);
     ctx.replace(to, target, record.head, &[&fresh.encode(), &record.body[Home::LEN..]])?;

@@ -2,8 +2,8 @@
 
 use super::{
     Flags, Garbage, Head, Home, Kind, Name, Part, Record, System, Type, count_key, directory_key, garbage_collection,
-    garbage_keyspace, key_hash, locator_of_expiry, meta_of_locator, meta_position, sub_key, sub_prefix, successor,
-    system_key, user_key_of_meta, write_value,
+    garbage_keyspace, garbage_span, key_hash, locator_of_expiry, meta_of_locator, meta_position, sub_key, sub_prefix,
+    successor, system_key, user_key_of_meta, write_value,
 };
 use crate::packed;
 use crate::{Env, Layout, Leading, Overlay, ProposalBuilder, Watches};
@@ -38,9 +38,9 @@ fn tags() {
     golden([System::NextVersion, System::NextKeyspace].map(|s| s as u8), "01 02");
     let types = [Type::String, Type::List, Type::Set, Type::SortedSet, Type::Hash, Type::Stream].map(|t| t as u8);
     golden(types, "01 02 03 04 05 06");
-    use Part::{Block, Consumer, Element, Entry, Fragment, Group, Member, Pending, Score};
-    let parts = [Member, Element, Score, Entry, Group, Consumer, Pending, Fragment, Block].map(|p| p as u8);
-    golden(parts, "01 02 03 04 05 06 07 08 09");
+    use Part::{Block, Consumer, Element, Entry, Fragment, Group, Member, Owned, Pending, Score};
+    let parts = [Member, Element, Score, Entry, Group, Consumer, Pending, Fragment, Block, Owned].map(|p| p as u8);
+    golden(parts, "01 02 03 04 05 06 07 08 09 0a");
 }
 
 #[test]
@@ -108,6 +108,36 @@ fn bodies() {
     golden(shard.sub("s", set, &format!("01 {:08x} 61", key_hash(b"a"))), "");
 }
 
+#[test]
+fn streams() {
+    let mut shard = Bench::new();
+    shard.run(&["XADD", "s", "258-3", "f", "v"]);
+    shard.run(&["XADD", "s", "259-0", "f", "w"]);
+    let (stream, home) = ("0000000000000001", slot("s"));
+    let (first, last) = ("0000000000000102 0000000000000003", "0000000000000103 0000000000000000");
+    let none = "0".repeat(32);
+    golden(shard.meta("s"), &format!("46 {home} {stream} 02 {last} {first} {none} 02"));
+    golden(shard.sub("s", stream, &format!("04 {first}")), "02 01 66 01 76");
+    shard.run(&["XGROUP", "CREATE", "s", "g", "0", "ENTRIESREAD", "-1"]);
+    let group = "0000000000000002";
+    golden(shard.sub("s", stream, "05 67"), &format!("{group} {none} {none} 00 00 00"));
+    shard.run(&["XREADGROUP", "GROUP", "g", "me", "COUNT", "1", "STREAMS", "s", ">"]);
+    let consumer = "0000000000000003";
+    golden(shard.sub("s", stream, "05 67"), &format!("{group} {first} {first} 02 01 01"));
+    golden(
+        shard.sub("s", stream, &format!("06 {group} 6d65")),
+        &format!("{consumer} 0000000000000001 0000000000000001 01"),
+    );
+    golden(shard.sub("s", stream, &format!("07 {group} {first}")), "0000000000000001 01 6d65");
+    golden(shard.sub("s", stream, &format!("0a {group} {consumer} {first}")), "");
+    shard.run(&["XGROUP", "DESTROY", "s", "g"]);
+    let garbage = |part: &str| format!("03 00000000 {home} {stream} {part} {group}");
+    for part in ["06", "07", "0a"] {
+        let end = format!("20 00000000 {home} {stream} {part} 0000000000000003");
+        golden(shard.record(&format!("04 {}", garbage(part))), &end);
+    }
+}
+
 fn slot(key: &str) -> String {
     format!("{:04x}", slot_of(key.as_bytes()).0)
 }
@@ -150,7 +180,12 @@ impl Bench {
 
     /// The value of a sub-record, whose version and suffix are given in hexadecimal.
     fn sub(&self, home: &str, version: &str, suffix: &str) -> Bytes {
-        let hex = format!("20 00000000 {} {version} {suffix}", slot(home)).replace(' ', "");
+        self.record(&format!("20 00000000 {} {version} {suffix}", slot(home)))
+    }
+
+    /// The value of a record, whose key is given in hexadecimal.
+    fn record(&self, key: &str) -> Bytes {
+        let hex = key.replace(' ', "");
         let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
         let key: Bytes = (0..hex.len()).step_by(2).map(byte).collect();
         self.view.get(&key).unwrap_or_else(|| panic!("no record {hex}")).clone()
@@ -214,6 +249,8 @@ fn what_was_written_reads_back() {
     let prefix = sub_prefix(1, 2, 3);
     assert_eq!(Garbage::of_key(&garbage_collection(&prefix)), Some(Garbage::Collection(prefix)));
     assert_eq!(Garbage::of_key(&garbage_keyspace(5)), Some(Garbage::Keyspace(5)));
+    let span = sub_key(&sub_prefix(1, 2, 3), Part::Entry, &[b"x"]);
+    assert_eq!(Garbage::of_key(&garbage_span(&span)), Some(Garbage::Span(span)));
     assert_eq!(&successor(b"a\xff\xff")[..], b"b");
     assert!(successor(b"\xff").is_empty());
 }

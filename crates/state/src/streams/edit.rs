@@ -46,7 +46,9 @@ pub(super) fn xsetid(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
         return fail("ERR The entries_added specified in XSETID is smaller than the target stream length");
     }
     if last < stream.meta.last && stream.awaits_deletion(ctx)? {
-        return fail("TRYAGAIN Polder is still deleting entries of the stream, whose IDs may not be given again before");
+        return fail(
+            "TRYAGAIN Polder is still deleting entries of the stream, whose IDs may not be given again before",
+        );
     }
     stream.meta.last = last;
     stream.meta.added = added.unwrap_or(stream.meta.added);

@@ -132,8 +132,13 @@ impl Stream {
         Ok(self.stored(ctx, id)?.is_some())
     }
 
+    /// Whether the record of an entry with this ID, if there is one, is an entry of the stream.
+    pub(super) fn may_hold(&self, id: Id) -> bool {
+        self.meta.count > 0 && (self.meta.first..=self.meta.last).contains(&id)
+    }
+
     fn stored(&self, ctx: &Ctx<'_>, id: Id) -> Outcome<Option<Bytes>> {
-        if self.meta.count == 0 || id < self.meta.first || id > self.meta.last {
+        if !self.may_hold(id) {
             return Ok(None);
         }
         Ok(ctx.get(&self.entry_key(id))?)

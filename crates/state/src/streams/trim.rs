@@ -151,11 +151,7 @@ fn from_end(ctx: &Ctx<'_>, stream: &Stream, count: u64) -> Outcome<Option<Id>> {
 
 /// How many entries at the front go, as `goes` says of each, which becomes the first, and the IDs of those that go, when
 /// they are few.
-fn from_front(
-    ctx: &Ctx<'_>,
-    stream: &Stream,
-    goes: impl Fn(Id, u64) -> bool,
-) -> Outcome<(u64, Option<Id>, Vec<Id>)> {
+fn from_front(ctx: &Ctx<'_>, stream: &Stream, goes: impl Fn(Id, u64) -> bool) -> Outcome<(u64, Option<Id>, Vec<Id>)> {
     let (mut seen, mut first, mut ids) = (0, None, Vec::new());
     stream.each(ctx, (Id::MIN, Id::MAX), false, |id, _| {
         if !goes(id, seen) {

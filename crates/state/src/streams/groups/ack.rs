@@ -54,7 +54,8 @@ fn summary(ctx: &Ctx<'_>, stream: &Stream, group: &Group) -> Outcome {
         ControlFlow::Break(())
     })?;
     let consumers = stream.consumers(ctx, group)?.into_iter().filter(|(_, c)| c.pending > 0);
-    let consumers = consumers.map(|(name, c)| Reply::Array(vec![Reply::Bulk(name), Reply::bulk(c.pending.to_string().as_bytes())]));
+    let consumers =
+        consumers.map(|(name, c)| Reply::Array(vec![Reply::Bulk(name), Reply::bulk(c.pending.to_string().as_bytes())]));
     Ok(Reply::Array(vec![
         number(group.pending),
         group.first_pending.reply(),

@@ -1,7 +1,7 @@
 //! XINFO GROUPS, XINFO CONSUMERS, and groups in XINFO STREAM FULL.
 
-use super::record::{Consumer, Group, Pending};
 use super::number;
+use super::record::{Consumer, Group, Pending};
 use crate::ctx::Ctx;
 use crate::parse::{REPLY_ELEMENT_BYTES, ReplyMeter};
 use crate::reply::{Outcome, REPLY_TOO_LARGE, fail, fail_with, shown};

@@ -20,7 +20,8 @@ use command::{Command, Reply};
 
 pub(super) use editor::Editor;
 pub(super) use info::full;
-use record::{Group, Pending};
+pub(super) use record::Group;
+use record::Pending;
 
 pub(crate) const ROWS: &[Row] = &[
     writes("xgroup|create", manage::create),

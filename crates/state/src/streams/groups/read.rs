@@ -96,8 +96,7 @@ impl Delivery<'_> {
             group.group.last = *id;
             if keeps {
                 let old = group.pending(ctx, *id)?;
-                let pending =
-                    Pending { delivered_ms: ctx.env.now_ms, count: 1, consumer: self.consumer.clone() };
+                let pending = Pending { delivered_ms: ctx.env.now_ms, count: 1, consumer: self.consumer.clone() };
                 group.give(ctx, *id, old.as_ref(), &pending)?;
             }
         }
@@ -109,13 +108,7 @@ impl Delivery<'_> {
     }
 
     /// The consumer's own pending entries behind an ID, delivered once more; of those that were deleted only the ID.
-    fn repeat(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        stream: &Stream,
-        group: &mut Editor<'_>,
-        after: Id,
-    ) -> Outcome<Vec<Reply>> {
+    fn repeat(&mut self, ctx: &mut Ctx<'_>, stream: &Stream, group: &mut Editor<'_>, after: Id) -> Outcome<Vec<Reply>> {
         let (Some(from), Some(consumer)) = (after.next(), group.consumer(ctx, self.consumer)?.copied()) else {
             return Ok(Vec::new());
         };

@@ -63,7 +63,7 @@ fn whole<T>(value: Option<T>) -> Outcome<T> {
 }
 
 impl Group {
-    pub(super) fn decode(value: &Bytes) -> Outcome<Group> {
+    pub(in crate::streams) fn decode(value: &Bytes) -> Outcome<Group> {
         let r = &mut Reader::new(value.clone());
         let mut read = || {
             let (number, last, first_pending) = (fixed(r)?, id(r)?, id(r)?);

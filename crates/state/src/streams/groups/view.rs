@@ -29,12 +29,7 @@ impl Stream {
         Ok(count)
     }
 
-    pub(in crate::streams) fn consumer(
-        &self,
-        ctx: &Ctx<'_>,
-        group: &Group,
-        name: &[u8],
-    ) -> Outcome<Option<Consumer>> {
+    pub(in crate::streams) fn consumer(&self, ctx: &Ctx<'_>, group: &Group, name: &[u8]) -> Outcome<Option<Consumer>> {
         ctx.get(&self.consumer_key(group, name))?.map(|v| Consumer::decode(&v)).transpose()
     }
 
@@ -61,11 +56,13 @@ impl Stream {
         }
         let prefix = self.key(Part::Pending, &[&group.number.to_be_bytes()]);
         let mut bad = None;
-        each_id(ctx, &prefix, (from.max(group.first_pending), to), backwards, |id, value| match Pending::decode(value) {
-            Ok(pending) => visit(id, pending),
-            Err(stop) => {
-                bad = Some(stop);
-                ControlFlow::Break(())
+        each_id(ctx, &prefix, (from.max(group.first_pending), to), backwards, |id, value| {
+            match Pending::decode(value) {
+                Ok(pending) => visit(id, pending),
+                Err(stop) => {
+                    bad = Some(stop);
+                    ControlFlow::Break(())
+                }
             }
         })?;
         bad.map_or(Ok(()), Err)
