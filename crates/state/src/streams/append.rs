@@ -56,7 +56,7 @@ impl<'w> Append<'w> {
             }
         };
         let trim = options.finish(false)?;
-        let Some(id) = id.filter(|_| !rest.is_empty() && rest.len() % 2 == 0) else {
+        let Some(id) = id.filter(|_| !rest.is_empty() && rest.len().is_multiple_of(2)) else {
             return wrong_arity(cmd.spec.name);
         };
         if matches!(id, NewId::Exact(Id::MIN)) {
