@@ -142,7 +142,7 @@ fn run() -> impl Strategy<Value = Words> {
         1 => words!("HLEN", key()),
         2 => words!("HGETALL", key()),
     ];
-    prop_oneof![8 => strings, 6 => bits(), 2 => counts(), 10 => keys, 8 => hashes, 16 => lists(), 10 => sets(), 16 => sorted_sets(), 1 => words!("FLUSHDB"), 1 => words!("FLUSHALL")]
+    prop_oneof![8 => strings, 6 => bits(), 2 => counts(), 10 => keys, 8 => hashes, 16 => lists(), 10 => sets(), 16 => sorted_sets(), 24 => streams(), 1 => words!("FLUSHDB"), 1 => words!("FLUSHALL")]
 }
 
 fn counts() -> impl Strategy<Value = Words> {
@@ -274,6 +274,55 @@ fn sorted_sets() -> impl Strategy<Value = Words> {
         1 => words!("ZINTERSTORE", set(), Just(word(2)), operand(), operand(), many(&["AGGREGATE MIN", "AGGREGATE MAX"])),
         1 => words!("ZDIFFSTORE", set(), Just(word(2)), operand(), operand()),
         1 => words!("ZINTERCARD", Just(word(2)), operand(), operand()),
+    ]
+}
+
+fn streams() -> impl Strategy<Value = Words> {
+    let stream = || key_of("stream");
+    let id = || (0..30u64, 0..3u64).prop_map(|(ms, seq)| word(format!("{ms}-{seq}")));
+    let new_id = prop_oneof![
+        4 => (0..40u64).prop_map(|ms| word(format!("{ms}-*"))),
+        1 => id(),
+        1 => (START_MS..START_MS + 30).prop_map(|ms| word(format!("{ms}-*"))),
+        1 => Just(word("*")),
+    ];
+    let end = || prop_oneof![2 => Just(word("-")), 2 => Just(word("+")), 2 => id(), 1 => (0..30u64).prop_map(word)];
+    let count = || (1..4u8).prop_map(word);
+    let trim = || {
+        prop_oneof![
+            (0..6u8).prop_map(|n| vec![word("MAXLEN"), word(n)]),
+            (0..30u8).prop_map(|n| vec![word("MINID"), word(n)]),
+        ]
+    };
+    let maybe_trim = prop_oneof![4 => Just(Vec::new()), 1 => trim()];
+    let group = || select(vec!["g", "g", "g", "other"]).prop_map(word);
+    let consumer = || select(vec!["me", "you", "they"]).prop_map(word);
+    let many = |options: &[&'static str]| {
+        select(options.to_vec()).prop_map(|o| o.split_whitespace().map(word).collect::<Words>())
+    };
+    let last = || prop_oneof![2 => Just(word("0")), 1 => Just(word("$")), 1 => id()];
+    let fixed = |words: &'static str| Just(words.split_whitespace().map(word).collect::<Words>());
+    let read_from = || prop_oneof![4 => Just(word(">")), 1 => Just(word("0")), 1 => id()];
+    let idle = || select(vec!["0", "0", "3", "10"]).prop_map(word);
+    prop_oneof![
+        12 => words!("XADD", stream(), maybe_trim, new_id, pairs(field())),
+        1 => words!("XLEN", stream()),
+        2 => words!("XRANGE", stream(), end(), end(), fixed("COUNT"), count()),
+        1 => words!("XREVRANGE", stream(), end(), end()),
+        3 => words!("XDEL", stream(), some(id())),
+        1 => words!("XTRIM", stream(), trim()),
+        2 => words!("XREAD", fixed("COUNT"), count(), fixed("STREAMS"), stream(), id()),
+        3 => words!("XGROUP", fixed("CREATE"), stream(), group(), last(), many(&["", "MKSTREAM"])),
+        1 => words!("XGROUP", fixed("SETID"), stream(), group(), last()),
+        1 => words!("XGROUP", fixed("DESTROY"), stream(), group()),
+        1 => words!("XGROUP", fixed("CREATECONSUMER"), stream(), group(), consumer()),
+        1 => words!("XGROUP", fixed("DELCONSUMER"), stream(), group(), consumer()),
+        8 => words!("XREADGROUP", fixed("GROUP"), group(), consumer(), fixed("COUNT"), count(), many(&["", "", "NOACK"]), fixed("STREAMS"), stream(), read_from()),
+        3 => words!("XACK", stream(), group(), some(id())),
+        2 => words!("XPENDING", stream(), group()),
+        2 => words!("XPENDING", stream(), group(), end(), end(), count(), many(&["", "me", "nobody"])),
+        3 => words!("XCLAIM", stream(), group(), consumer(), idle(), some(id()), many(&["", "", "FORCE", "JUSTID"])),
+        3 => words!("XAUTOCLAIM", stream(), group(), consumer(), idle(), id(), fixed("COUNT"), count()),
     ]
 }
 

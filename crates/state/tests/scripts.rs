@@ -217,3 +217,42 @@ fn expiry_and_garbage_go_in_bounded_steps() {
     integrity::check(&shard.base, Layout::Colocated);
     integrity::check_clean(&shard.base);
 }
+
+#[test]
+fn a_stream_is_trimmed_in_one_small_step() {
+    let mut shard = Shard::new(Layout::Colocated, Pace { group: 1, lag: 0 }, 1);
+    let cmd = |line: &str| command(&text::words(line)).unwrap();
+    let run = |shard: &mut Shard, line: &str| text::show(&shard.run(&cmd(line)));
+    for n in 1..=3000 {
+        run(&mut shard, &format!("XADD s {n} f v"));
+    }
+    run(&mut shard, "XGROUP CREATE s g 0");
+    run(&mut shard, "XREADGROUP GROUP g me COUNT 1000 STREAMS s >");
+    shard.pace.lag = usize::MAX;
+    assert_eq!(run(&mut shard, "XTRIM s MINID 1001"), "1000");
+    assert_eq!(shard.last_batch().unwrap().ops.len(), 2, "the span to delete, and the stream");
+    assert_eq!(run(&mut shard, "XTRIM s MAXLEN ~ 10 LIMIT 500"), "500");
+    assert_eq!(run(&mut shard, "XTRIM s MAXLEN 10"), "1490");
+    assert_eq!(shard.last_batch().unwrap().ops.len(), 2);
+    assert_eq!(run(&mut shard, "XRANGE s - + COUNT 1"), "[[\"2991-0\" [\"f\" \"v\"]]]");
+    assert_eq!(run(&mut shard, "XDEL s 5"), "0", "what waits for deletion is gone");
+    assert_eq!(run(&mut shard, "XREADGROUP GROUP g me COUNT 1 STREAMS s 0"), "[[\"s\" [[\"1-0\" nil]]]]");
+    assert_eq!(run(&mut shard, "XREADGROUP GROUP g me COUNT 1 STREAMS s >"), "[[\"s\" [[\"2991-0\" [\"f\" \"v\"]]]]]");
+    assert_eq!(run(&mut shard, "COPY s copied"), "1");
+    assert_eq!(run(&mut shard, "XTRIM s MAXLEN 0"), "10");
+    assert!(run(&mut shard, "XSETID s 5").starts_with("!TRYAGAIN "));
+    assert_eq!(run(&mut shard, "XGROUP DESTROY s g"), "1");
+    assert_eq!(shard.last_batch().unwrap().ops.len(), 4, "three spans and the group, however much was pending");
+    shard.settle();
+    integrity::check(&shard.base, Layout::Colocated);
+    while shard.collect(100).more {}
+    shard.settle();
+    integrity::check(&shard.base, Layout::Colocated);
+    integrity::check_clean(&shard.base);
+    assert_eq!(run(&mut shard, "XSETID s 5"), "OK");
+    assert_eq!(run(&mut shard, "XADD s 6 f w"), "\"6-0\"");
+    assert_eq!(run(&mut shard, "XLEN copied"), "10");
+    assert_eq!(run(&mut shard, "XPENDING copied g - + 1"), "[[\"1-0\" \"me\" 0 1]]");
+    shard.settle();
+    integrity::check(&shard.base, Layout::Colocated);
+}

@@ -6,7 +6,7 @@ use crate::parse::{int_arg, is};
 use crate::rdb::{self, Value};
 use crate::records::{Head, Name, Record, Type};
 use crate::reply::{Outcome, SYNTAX, fail, fail_with};
-use crate::{hashes, lists, sets, zsets};
+use crate::{hashes, lists, sets, streams, zsets};
 use bytes::Bytes;
 use command::{Command, Reply};
 
@@ -30,7 +30,7 @@ fn value_of(ctx: &Ctx<'_>, name: &Name, record: Record) -> Outcome<Value> {
             Value::SortedSet(zsets::all(ctx, name, &record)?.into_iter().map(|e| (e.score, e.member)).collect())
         }
         Type::Hash => Value::Hash(hashes::all(ctx, name, record)?),
-        Type::Stream => return fail("ERR Polder does not dump streams yet"),
+        Type::Stream => Value::Stream(streams::all(ctx, name, record)?),
     })
 }
 
@@ -112,6 +112,7 @@ fn check_names(value: &Value) -> Outcome<()> {
         Value::Set(members) => members.iter().try_for_each(|m| check_name("set member", m)),
         Value::SortedSet(entries) => entries.iter().try_for_each(|(_, m)| check_name("sorted set member", m)),
         Value::Hash(pairs) => pairs.iter().try_for_each(|(field, _)| check_name("hash field", field)),
+        Value::Stream(stream) => streams::check_names(stream),
     }
 }
 
@@ -127,5 +128,6 @@ fn store(ctx: &mut Ctx<'_>, key: &[u8], name: &Name, old: Option<&Record>, value
             zsets::store(ctx, key, entries).map(drop)
         }
         Value::Hash(pairs) => hashes::store(ctx, key, &pairs),
+        Value::Stream(stream) => streams::store(ctx, key, &stream),
     }
 }

@@ -4,18 +4,23 @@
 //! type u8 | value | version u16 | CRC-64 of everything before it, u64          both little-endian
 //! ```
 //!
-//! Written is the plainest form of each type, which every Redis since 4.0 reads; read is every form that Redis 4.0 to 7.2
-//! writes, but streams. A payload comes from outside: nothing in it is believed, and what it may unpack to is limited.
+//! Written is the plainest form of each type, which every Redis since 4.0 reads, and the form of 7.2 for streams; read is every form that Redis 4.0 to 7.2
+//! writes. A payload comes from outside: nothing in it is believed, and what it may unpack to is limited.
 
 mod crc;
+mod listpack;
 mod packed;
 mod reader;
+mod stream;
 mod writer;
 
 use bytes::Bytes;
 use reader::Reader;
 use std::collections::BTreeSet;
+use stream::Form;
 
+pub use crate::streams::Id;
+pub use stream::{Consumer, Group, Pending, Stream};
 pub use writer::{encode, seal};
 
 /// A value of any type. Members, fields and elements are as many as there are, never none.
@@ -31,6 +36,8 @@ pub enum Value {
     SortedSet(Vec<(f64, Bytes)>),
     /// Different fields with their values.
     Hash(Vec<(Bytes, Bytes)>),
+    /// Entries and groups; either may be none.
+    Stream(Stream),
 }
 
 /// Why a payload is refused.
@@ -47,7 +54,7 @@ pub enum Malformed {
     TooLarge,
 }
 
-/// The version written: Redis 7.0's.
+/// The version written: Redis 7.0's, but for streams.
 const VERSION: u16 = 10;
 
 /// The latest version read: Redis 7.2's.
@@ -68,10 +75,13 @@ mod kind {
     pub(super) const ZSET_ZIPLIST: u8 = 12;
     pub(super) const HASH_ZIPLIST: u8 = 13;
     pub(super) const QUICKLIST: u8 = 14;
+    pub(super) const STREAM: u8 = 15;
     pub(super) const HASH_LISTPACK: u8 = 16;
     pub(super) const ZSET_LISTPACK: u8 = 17;
     pub(super) const QUICKLIST_2: u8 = 18;
+    pub(super) const STREAM_2: u8 = 19;
     pub(super) const SET_LISTPACK: u8 = 20;
+    pub(super) const STREAM_3: u8 = 21;
 }
 
 /// The value in a DUMP payload.
@@ -108,6 +118,9 @@ fn value(reader: &mut Reader, kind: u8) -> Result<Value, Malformed> {
         kind::ZSET_LISTPACK => Value::SortedSet(scores(reader.packed(packed::listpack)?)?),
         kind::QUICKLIST => Value::List(reader.quicklist(false)?),
         kind::QUICKLIST_2 => Value::List(reader.quicklist(true)?),
+        kind::STREAM => Value::Stream(Stream::read(reader, Form::First)?),
+        kind::STREAM_2 => Value::Stream(Stream::read(reader, Form::Counted)?),
+        kind::STREAM_3 => Value::Stream(Stream::read(reader, Form::Active)?),
         _ => return Err(Malformed::Value),
     })
 }
@@ -129,7 +142,7 @@ fn text_score(word: &[u8]) -> Result<f64, Malformed> {
     std::str::from_utf8(word).ok().and_then(|text| text.parse().ok()).ok_or(Malformed::Value)
 }
 
-/// Whether a value can exist: nothing empty but a string, nothing twice, no NaN.
+/// Whether a value can exist: nothing empty but a string or a stream, nothing twice, no NaN.
 fn is_sound(value: &Value) -> bool {
     fn differ<'a>(names: impl ExactSizeIterator<Item = &'a Bytes>) -> bool {
         let count = names.len();
@@ -141,6 +154,7 @@ fn is_sound(value: &Value) -> bool {
         Value::Set(members) => differ(members.iter()),
         Value::SortedSet(entries) => differ(entries.iter().map(|(_, m)| m)) && entries.iter().all(|(s, _)| !s.is_nan()),
         Value::Hash(pairs) => differ(pairs.iter().map(|(field, _)| field)),
+        Value::Stream(stream) => stream.is_sound(),
     }
 }
 

@@ -25,7 +25,7 @@ enum Length {
     Special(u8),
 }
 
-type Read<T> = Result<T, Malformed>;
+pub(super) type Read<T> = Result<T, Malformed>;
 
 impl Reader {
     pub(super) fn new(payload: Bytes) -> Reader {
@@ -36,7 +36,7 @@ impl Reader {
         self.rest.is_empty()
     }
 
-    fn take(&mut self, len: u64) -> Read<Bytes> {
+    pub(super) fn take(&mut self, len: u64) -> Read<Bytes> {
         let len = usize::try_from(len).ok().filter(|len| *len <= self.rest.len()).ok_or(Malformed::Value)?;
         Ok(self.rest.split_to(len))
     }
@@ -45,7 +45,7 @@ impl Reader {
         Ok(self.take(1)?[0])
     }
 
-    fn charge(&mut self, bytes: usize) -> Read<()> {
+    pub(super) fn charge(&mut self, bytes: usize) -> Read<()> {
         self.unpacked = self.unpacked.saturating_add(bytes);
         if self.unpacked > UNPACKED_BYTES_MAX { Err(Malformed::TooLarge) } else { Ok(()) }
     }
@@ -67,7 +67,7 @@ impl Reader {
         })
     }
 
-    fn count(&mut self) -> Read<u64> {
+    pub(super) fn count(&mut self) -> Read<u64> {
         match self.length()? {
             Length::Plain(n) => Ok(n),
             Length::Special(_) => Err(Malformed::Value),
@@ -75,7 +75,7 @@ impl Reader {
     }
 
     /// A string in any form: plain, an integer, or compressed.
-    fn string(&mut self) -> Read<Bytes> {
+    pub(super) fn string(&mut self) -> Read<Bytes> {
         let how = match self.length()? {
             Length::Plain(len) => return self.take(len),
             Length::Special(how) => how,
@@ -127,8 +127,12 @@ impl Reader {
     }
 
     pub(super) fn double(&mut self) -> Read<f64> {
-        let bits = self.take(8)?.iter().rev().fold(0, |n, byte| n << 8 | u64::from(*byte));
-        Ok(f64::from_bits(bits))
+        Ok(f64::from_bits(self.fixed()?))
+    }
+
+    /// Eight bytes, little-endian.
+    pub(super) fn fixed(&mut self) -> Read<u64> {
+        Ok(self.take(8)?.iter().rev().fold(0, |n, byte| n << 8 | u64::from(*byte)))
     }
 
     pub(super) fn text_double(&mut self) -> Read<f64> {

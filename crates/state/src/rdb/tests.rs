@@ -1,4 +1,4 @@
-use super::{Malformed, Value, decode, encode, kind, seal};
+use super::{Consumer, Group, Id, Malformed, Pending, Stream, Value, decode, encode, kind, seal};
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -14,12 +14,47 @@ fn value() -> impl Strategy<Value = Value> {
     let word = || prop::collection::vec(any::<u8>(), 0..100).prop_map(Bytes::from);
     let words = || prop::collection::btree_set(word(), 1..20);
     prop_oneof![
+        stream().prop_map(Value::Stream),
         prop::collection::vec(any::<u8>(), 0..20_000).prop_map(|s| Value::String(s.into())),
         prop::collection::vec(word(), 1..80).prop_map(Value::List),
         words().prop_map(|m| Value::Set(m.into_iter().collect())),
         words().prop_map(|m| Value::Hash(m.iter().cloned().zip(m.iter().rev().cloned()).collect())),
         (words(), any::<i32>()).prop_map(|(m, s)| Value::SortedSet(m.into_iter().map(|m| (f64::from(s), m)).collect())),
     ]
+}
+
+fn stream() -> impl Strategy<Value = Stream> {
+    let id = || {
+        prop_oneof![
+            (0..40u64, 1..4u64).prop_map(|(ms, seq)| Id::new(ms, seq)),
+            (1..u64::MAX, any::<u64>()).prop_map(|(ms, seq)| Id::new(ms, seq))
+        ]
+    };
+    let word = || prop_oneof![3 => "[abc]{0,2}".prop_map(|s| b(&s)), 1 => "[0-9]{1,20}".prop_map(|s| b(&s)), 1 => prop::collection::vec(any::<u8>(), 0..5000).prop_map(Bytes::from)];
+    let words = prop::collection::vec((word(), word()), 1..4);
+    let words = words.prop_map(|w| w.into_iter().flat_map(|(f, v)| [f, v]).collect::<Vec<_>>());
+    let entries = prop::collection::btree_map(id(), words, 0..250);
+    let pending = || prop::collection::btree_map(id(), (0..3usize, any::<u64>(), any::<u32>()), 0..20);
+    let group = (pending(), id(), prop::option::of(0..9u64), prop::option::of(0..u64::MAX)).prop_map(
+        |(pending, last, read, active_ms)| {
+            let consumer = |n: usize| {
+                let own = pending.iter().filter(move |(_, (of, ..))| *of == n);
+                let own =
+                    own.map(|(id, (_, at, count))| Pending { id: *id, delivered_ms: *at, count: u64::from(*count) });
+                Consumer { name: b(&format!("c{n}")), seen_ms: 7, active_ms, pending: own.collect() }
+            };
+            Group { name: Bytes::new(), last, read, consumers: (0..3).map(consumer).collect() }
+        },
+    );
+    let groups = prop::collection::vec(group, 0..3);
+    (entries, id(), id(), 0..9u64, groups).prop_map(|(entries, last, max_deleted, more, mut groups)| {
+        for (n, group) in groups.iter_mut().enumerate() {
+            group.name = b(&format!("g{n}"));
+        }
+        let entries: Vec<_> = entries.into_iter().collect();
+        let last = entries.last().map_or(last, |(id, _)| last.max(*id));
+        Stream { last, max_deleted, added: entries.len() as u64 + more, entries, groups }
+    })
 }
 
 proptest! {

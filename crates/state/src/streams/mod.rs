@@ -14,15 +14,15 @@ mod range;
 mod read;
 mod stream;
 mod trim;
+mod whole;
 
 use crate::dispatch::{Row, reads, writes};
 use crate::records::{Name, Part, Record};
 use crate::reply::Outcome;
-use bytes::Bytes;
-use std::collections::BTreeSet;
 
 pub(crate) use groups::ROWS as GROUP_ROWS;
-use id::Id;
+pub use id::Id;
+pub(crate) use whole::{all, check_names, retain_living, store};
 
 pub(crate) const ROWS: &[Row] = &[
     writes("xadd", append::xadd),
@@ -39,20 +39,4 @@ pub(crate) const ROWS: &[Row] = &[
 /// How many entries a stream has.
 pub(crate) fn len(name: &Name, record: &Record) -> Outcome<u64> {
     Ok(stream::Stream::of(name.clone(), record.clone())?.meta.count)
-}
-
-/// Keeps those of a stream's sub-records, given as what follows their prefix and in order, that do not wait for deletion.
-pub(crate) fn retain_living(name: &Name, record: &Record, parts: &mut Vec<(Bytes, Bytes)>) -> Outcome<()> {
-    let stream = stream::Stream::of(name.clone(), record.clone())?;
-    let mut groups = BTreeSet::new();
-    for (_, value) in parts.iter().filter(|(suffix, _)| suffix.first() == Some(&(Part::Group as u8))) {
-        groups.insert(groups::Group::decode(value)?.number.to_be_bytes());
-    }
-    parts.retain(|(suffix, _)| match suffix.split_first() {
-        Some((part, id)) if *part == Part::Entry as u8 => Id::of_bytes(id).is_some_and(|id| stream.may_hold(id)),
-        Some((part, _)) if *part == Part::Group as u8 => true,
-        Some((_, rest)) => rest.first_chunk().is_some_and(|number| groups.contains(number)),
-        None => false,
-    });
-    Ok(())
 }

@@ -5,6 +5,7 @@ mod counts;
 mod lists;
 mod sets;
 mod sorted;
+mod streams;
 
 use command::Reply;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,6 +17,7 @@ enum Value {
     List(Vec<Vec<u8>>),
     Set(BTreeSet<Vec<u8>>),
     Sorted(BTreeMap<Vec<u8>, f64>),
+    Stream(streams::Stream),
     /// What was added to an approximate count.
     Counted(BTreeSet<Vec<u8>>),
 }
@@ -29,13 +31,14 @@ impl Value {
             Value::List(_) => "list",
             Value::Set(_) => "set",
             Value::Sorted(_) => "zset",
+            Value::Stream(_) => "stream",
         }
     }
 
     /// Whether it is a collection without elements, which goes away.
     fn is_empty(&self) -> bool {
         match self {
-            Value::Text(_) | Value::Counted(_) => false,
+            Value::Text(_) | Value::Counted(_) | Value::Stream(_) => false,
             Value::Hash(h) => h.is_empty(),
             Value::List(l) => l.is_empty(),
             Value::Set(s) => s.is_empty(),
@@ -145,6 +148,7 @@ impl Model {
             () if is_in(lists::COMMANDS) => self.list(&name, a),
             () if is_in(sets::COMMANDS) => self.set_command(&name, a),
             () if name.starts_with('z') => self.sorted(&name, a),
+            () if is_in(streams::COMMANDS) => self.stream(&name, a),
             () => self.other(&name, a),
         };
         self.bury();

@@ -88,6 +88,17 @@ impl<'s> Editor<'s> {
         self.with(ctx, name, |consumer| consumer.active_ms = Some(now_ms))
     }
 
+    /// Sets when a consumer asked for entries and got some.
+    pub(in crate::streams) fn set_times(
+        &mut self,
+        ctx: &Ctx<'_>,
+        name: &Bytes,
+        seen_ms: u64,
+        active_ms: Option<u64>,
+    ) -> Outcome<()> {
+        self.with(ctx, name, |consumer| (consumer.seen_ms, consumer.active_ms) = (seen_ms, active_ms))
+    }
+
     fn with(&mut self, ctx: &Ctx<'_>, name: &Bytes, change: impl FnOnce(&mut Consumer)) -> Outcome<()> {
         if let Some(consumer) = self.consumer(ctx, name)? {
             change(consumer);

@@ -20,8 +20,7 @@ use command::{Command, Reply};
 
 pub(super) use editor::Editor;
 pub(super) use info::full;
-pub(super) use record::Group;
-use record::Pending;
+pub(super) use record::{Group, Pending};
 
 pub(crate) const ROWS: &[Row] = &[
     writes("xgroup|create", manage::create),
