@@ -1,0 +1,279 @@
+-- What scripts find around them. Everything they share is shown through empty tables that refuse changes, because one
+-- interpreter runs the scripts of all clients.
+local rust = ...
+
+local error, getmetatable, loadstring, next, pairs, pcall, rawget, rawset, select, setfenv, setmetatable, tonumber, tostring,
+  type, unpack, xpcall, collectgarbage =
+  error, getmetatable, loadstring, next, pairs, pcall, rawget, rawset, select, setfenv, setmetatable, tonumber, tostring,
+  type, unpack, xpcall, collectgarbage
+local byte, concat, insert, remove, rep, sort = string.byte, table.concat, table.insert, table.remove, string.rep, table.sort
+local create, resume = coroutine.create, coroutine.resume
+
+local READONLY = "Attempt to modify a readonly table"
+-- How deep coroutines may run in one another: each takes its share of the machine's stack.
+local DEPTH_MAX = 32
+-- Values that unpack gives at most, a little less than the interpreter's stack holds.
+local UNPACKED_MAX = 8000
+
+-- Tables that refuse changes, and what they show.
+local protected = {}
+-- ended: the run must end, whatever the script catches.
+local run = { ended = false }
+
+local function refuse()
+  error(READONLY, 2)
+end
+
+local function protect(real)
+  local shown, proxy = {}, {}
+  protected[shown], protected[proxy] = {}, real
+  setmetatable(shown, { __newindex = refuse, __metatable = shown })
+  return setmetatable(proxy, { __index = real, __newindex = refuse, __metatable = shown })
+end
+
+local function guard(t)
+  if protected[t] then
+    rust.refuse(READONLY)
+  end
+end
+
+-- Global names: KEYS and ARGV of the run, then what all scripts share.
+local shared, names = {}, {}
+setmetatable(shared, {
+  __index = function(_, name)
+    error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+  end,
+})
+setmetatable(names, { __index = shared })
+local env = protect(names)
+protected[env] = shared
+
+for _, name in pairs { "assert", "error", "gcinfo", "getmetatable", "ipairs", "rawequal", "select", "tonumber", "tostring", "type",
+  "_VERSION" } do
+  shared[name] = rawget(_G, name)
+end
+shared._G = env
+
+-- Errors.
+
+local function settle(ok, ...)
+  if ok then
+    return true, ...
+  end
+  if run.ended then
+    rust.over()
+  end
+  local e = rust.translate((...))
+  if type(e) == "table" then
+    local text = rawget(e, "err")
+    if type(text) == "string" or type(text) == "number" then
+      e = text
+    end
+  end
+  return false, e
+end
+
+function shared.pcall(...)
+  return settle(pcall(...))
+end
+
+local function settle_handled(ok, ...)
+  if not ok and run.ended then
+    rust.over()
+  end
+  return ok, ...
+end
+
+function shared.xpcall(f, handler)
+  return settle_handled(xpcall(f, function(e)
+    -- While the error of a run that is over is handled, nothing would interrupt the handler.
+    if run.ended then
+      return e
+    end
+    return handler(rust.translate(e))
+  end))
+end
+
+-- Tables.
+
+function shared.next(t, key)
+  return next(protected[t] or t, key)
+end
+
+function shared.pairs(t)
+  local real = protected[t]
+  if not real then
+    return pairs(t)
+  end
+  return function(_, key)
+    return next(real, key)
+  end, t, nil
+end
+
+function shared.rawget(t, key)
+  return rawget(protected[t] or t, key)
+end
+
+function shared.rawset(t, key, value)
+  guard(t)
+  return rawset(t, key, value)
+end
+
+function shared.setmetatable(t, meta)
+  guard(t)
+  return setmetatable(t, meta)
+end
+
+function shared.unpack(t, i, j)
+  if j and tonumber(j) and (tonumber(j) - (tonumber(i) or 1)) >= UNPACKED_MAX then
+    error("too many results to unpack", 2)
+  end
+  return unpack(t, i, j)
+end
+
+function table.insert(t, ...)
+  guard(t)
+  local place = select("#", ...) > 1 and tonumber((...))
+  if place and place < -UNPACKED_MAX then
+    error("bad argument #2 to 'insert' (position out of bounds)", 2)
+  end
+  return insert(t, ...)
+end
+
+function table.remove(t, ...)
+  guard(t)
+  return remove(t, ...)
+end
+
+local function less(a, b)
+  return a < b
+end
+
+-- Sorting compares with a Lua function in any case, so that it counts as instructions.
+function table.sort(t, before)
+  guard(t)
+  return sort(t, before or less)
+end
+
+-- Strings and code.
+
+function string.rep(s, n)
+  if s == "" then
+    return s
+  end
+  return rep(s, n)
+end
+
+function shared.loadstring(text, name)
+  if type(text) == "string" and byte(text, 1) == 27 then
+    return nil, "attempt to load bytecode"
+  end
+  local f, why = loadstring(text, name)
+  if f then
+    setfenv(f, env)
+  end
+  return f, why
+end
+
+function shared.load(read, name)
+  local pieces = {}
+  while true do
+    local piece = read()
+    if piece == nil or piece == "" then
+      return shared.loadstring(concat(pieces), name or "=(load)")
+    elseif type(piece) ~= "string" then
+      return nil, "reader function must return a string"
+    end
+    pieces[#pieces + 1] = piece
+  end
+end
+
+function shared.collectgarbage(what, ...)
+  if what == nil or what == "collect" or what == "count" then
+    return collectgarbage(what)
+  end
+  return 0
+end
+
+-- Coroutines.
+
+local depth = 0
+
+local function leave(ok, ...)
+  depth = depth - 1
+  if ok then
+    return true, ...
+  end
+  if run.ended then
+    rust.over()
+  end
+  return false, rust.translate((...))
+end
+
+function coroutine.resume(co, ...)
+  if depth >= DEPTH_MAX then
+    return false, "C stack overflow"
+  end
+  depth = depth + 1
+  return leave(resume(co, ...))
+end
+
+local function unwrap(ok, ...)
+  if not ok then
+    error((...), 0)
+  end
+  return ...
+end
+
+function coroutine.wrap(f)
+  local co = create(f)
+  return function(...)
+    return unwrap(coroutine.resume(co, ...))
+  end
+end
+
+-- Libraries. Strings find the functions of `string` through their own metatable.
+
+for _, name in pairs { "coroutine", "math", "string", "table" } do
+  shared[name] = protect(_G[name])
+end
+for name, library in pairs(rust.libraries) do
+  shared[name] = protect(library)
+end
+local strings = getmetatable ""
+strings.__metatable = protect { __index = shared.string }
+
+-- Running.
+
+local function handler(e)
+  e = rust.translate(e, true)
+  local line = e
+  local answered
+  if type(e) == "table" then
+    line, answered = rawget(e, "err"), rawget(e, "ignore_error_stats_update")
+    if type(line) ~= "string" and type(line) ~= "number" then
+      line = "ERR the script raised a table without the field 'err'"
+    end
+  else
+    line = "ERR " .. tostring(e)
+  end
+  local source, at = rust.position()
+  return { err = line, answered = answered, source = source, line = at }
+end
+
+local api = {}
+
+-- Runs a compiled chunk: true and its value, or false and the error as a table.
+function api.run(chunk, keys, arguments)
+  depth, run.ended = 0, false
+  names.KEYS, names.ARGV = keys, arguments
+  return xpcall(chunk, handler)
+end
+
+-- Forgets what the last run was given.
+function api.clear()
+  names.KEYS, names.ARGV = nil, nil
+end
+
+api.state, api.env = run, env
+return api
