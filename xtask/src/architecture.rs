@@ -12,7 +12,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("storage", &["stdx"]),
     ("cluster", &["consensus", "command", "stdx"]),
     ("protocol", &["command", "consensus", "cluster", "stdx"]),
-    ("state", &["storage", "command", "stdx"]),
+    ("script", &["command", "stdx"]),
+    ("state", &["script", "storage", "command", "stdx"]),
     ("node", &["cluster", "consensus", "state", "storage", "command", "stdx"]),
     ("server", &["node", "protocol", "storage", "state", "cluster", "consensus", "command", "stdx"]),
     ("workload", &["command", "stdx"]),
@@ -39,6 +40,7 @@ const OWNERS: &[(&str, &[&str], &str)] = &[
         &["server", "polder", "load", "nemesis"],
         "the core is deterministic and free of IO; nemesis catches signals with it",
     ),
+    ("mlua", &["script"], "scripts are run in one place, behind one sandbox"),
     ("axum", &["server"], "HTTP belongs to the shell"),
     ("rand", &[], "randomness is an input: stdx::Rng"),
 ];

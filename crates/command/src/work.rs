@@ -42,8 +42,8 @@ impl Work {
     #[must_use]
     pub fn is_read(&self) -> bool {
         match self {
-            Work::Single(command) => !command.is_write(),
-            Work::Transaction { commands, .. } => commands.iter().all(|c| !c.is_write()),
+            Work::Single(command) => !command.spec.may_write(),
+            Work::Transaction { commands, .. } => commands.iter().all(|c| !c.spec.may_write()),
             Work::Watch { .. } | Work::Unwatch => false,
         }
     }

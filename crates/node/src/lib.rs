@@ -28,4 +28,5 @@ pub use dispatch::{DispatchOutput, Dispatcher};
 pub use io::{ConsensusInput, ConsensusOutput, StateEvent, StateInput, StateOutput, Task};
 pub use liveness::{Liveness, LivenessOutput};
 pub use shared::{Local, RouteTable, ShardHandle, Shared};
+pub use state::ScriptLimits;
 pub use worker::{ConsensusConfig, ConsensusSide, ReplicaBoot, SWEEP_INTERVAL, StateConfig, StateSide, TransferConfig};

@@ -1,7 +1,7 @@
 //! `redis`: what scripts call besides commands. `redis.call` and `redis.pcall` belong to a run (`interpreter.rs`).
 
-use crate::{Sha, convert};
 use crate::failure::{line_table, raise_line, with_code};
+use crate::{Sha, convert};
 use mlua::{Lua, MultiValue, Result, Table, Value};
 
 /// The release whose scripts run here.

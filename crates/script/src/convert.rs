@@ -170,7 +170,8 @@ impl ToReply {
             return Ok(Reply::Bulk(one_line(&digits.to_string_lossy()).into()));
         }
         if let Value::Table(verbatim) = table.raw_get("verbatim_string")?
-            && let (Value::String(text), Value::String(format)) = (verbatim.raw_get("string")?, verbatim.raw_get("format")?)
+            && let (Value::String(text), Value::String(format)) =
+                (verbatim.raw_get("string")?, verbatim.raw_get("format")?)
         {
             let mut name = *b"   ";
             name.iter_mut().zip(format.as_bytes().iter()).for_each(|(cell, byte)| *cell = *byte);

@@ -202,7 +202,8 @@ impl Interpreter {
         if line.strip_prefix("ERR ") == Some(OUT_OF_MEMORY) {
             return Ok(None);
         }
-        if let (Some(source), Some(at)) = (error.raw_get::<Option<String>>("source")?, error.raw_get::<Option<i64>>("line")?)
+        if let (Some(source), Some(at)) =
+            (error.raw_get::<Option<String>>("source")?, error.raw_get::<Option<i64>>("line")?)
         {
             line += &format!(" script: {sha}, on {source}:{at}.");
         }
@@ -222,7 +223,10 @@ impl Call<'_> {
         let words = match convert::words(args) {
             Ok(words) => words,
             Err(error) if raises => return Err(error),
-            Err(error) => return line_table(lua, &error.chain().last().map_or(String::new(), ToString::to_string), false).map(Value::Table),
+            Err(error) => {
+                return line_table(lua, &error.chain().last().map_or(String::new(), ToString::to_string), false)
+                    .map(Value::Table);
+            }
         };
         if !self.meter.spend(CALL_INSTRUCTIONS) {
             return Err(Raised::Over.into());

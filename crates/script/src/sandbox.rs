@@ -57,10 +57,7 @@ fn functions(lua: &Lua) -> Result<Table> {
         })?,
     )?;
     rust.raw_set("over", lua.create_function(|_, ()| Err::<(), Error>(Raised::Over.into()))?)?;
-    rust.raw_set(
-        "refuse",
-        lua.create_function(|_, text: String| Err::<(), Error>(Raised::Text(text).into()))?,
-    )?;
+    rust.raw_set("refuse", lua.create_function(|_, text: String| Err::<(), Error>(Raised::Text(text).into()))?)?;
     rust.raw_set(
         "position",
         lua.create_function(|lua, ()| Ok(failure::position(lua).map_or((None, None), |(s, l)| (Some(s), Some(l)))))?,

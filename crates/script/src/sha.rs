@@ -89,16 +89,15 @@ mod tests {
         };
         check(b"", "da39a3ee5e6b4b0d3255bfef95601890afd80709");
         check(b"abc", "a9993e364706816aba3e25717850c26c9cd0d89d");
-        check(
-            b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
-            "84983e441c3bd26ebaae4aa1f95129e5e54670f1",
-        );
+        check(b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
         check(&[b'a'; 1_000_000], "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
     }
 
     #[test]
     fn only_forty_digits_are_a_digest() {
-        for bad in ["", "da39", "zz39a3ee5e6b4b0d3255bfef95601890afd80709", "da39a3ee5e6b4b0d3255bfef95601890afd8070900"] {
+        for bad in
+            ["", "da39", "zz39a3ee5e6b4b0d3255bfef95601890afd80709", "da39a3ee5e6b4b0d3255bfef95601890afd8070900"]
+        {
             assert_eq!(Sha::parse(bad.as_bytes()), None);
         }
     }

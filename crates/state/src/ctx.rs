@@ -5,6 +5,7 @@ use crate::directory::Directory;
 use crate::env::{Env, Layout};
 use crate::records::{self, Flags, Head, KeyBuf, Name, Record, Type};
 use crate::reply::{Outcome, Stop, WRONG_TYPE, fail};
+use crate::scripting::Scripts;
 use crate::txn::{Txn, decode_number};
 use bytes::Bytes;
 use std::cell::Cell;
@@ -24,6 +25,8 @@ pub(crate) struct Ctx<'a> {
     pub(crate) env: Env,
     pub(crate) rng: &'a mut Rng,
     pub(crate) access: Access<'a>,
+    /// What runs scripts; a leader has it, except while a script runs.
+    pub(crate) scripts: Option<&'a mut Scripts>,
     /// Whether a key was found expired at a time that the log does not prove yet.
     pub(crate) unproven: Cell<bool>,
 }

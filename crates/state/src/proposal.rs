@@ -5,6 +5,7 @@ use crate::dispatch;
 use crate::env::Env;
 use crate::overlay::Overlay;
 use crate::reply::Stop;
+use crate::scripting::Scripts;
 use crate::txn::{Draft, Txn};
 use crate::watches::Watches;
 use bytes::Bytes;
@@ -24,6 +25,8 @@ pub struct Leading<'a> {
     pub watches: &'a mut Watches,
     /// Randomness.
     pub rng: &'a mut Rng,
+    /// What runs scripts.
+    pub scripts: &'a mut Scripts,
 }
 
 /// One evaluated unit of work.
@@ -153,7 +156,8 @@ impl ProposalBuilder {
             draft: &mut self.draft,
             observed: Cell::new(None),
         };
-        let mut ctx = Ctx { env, rng: on.rng, access: Access::Write(txn), unproven: Cell::new(false) };
+        let access = Access::Write(txn);
+        let mut ctx = Ctx { env, rng: on.rng, access, scripts: Some(on.scripts), unproven: Cell::new(false) };
         let reply = match work(&mut ctx) {
             Ok(reply) | Err(Stop::Reply(reply)) => reply,
             Err(Stop::Engine(e)) => return Err(e),

@@ -14,7 +14,8 @@ use storage::{EngineError, View};
 /// The caller has made sure that the view is recent enough for the level of consistency asked for.
 ///
 /// `None` when the reply rests on a key's having expired at a time that the log does not prove yet: the next leader's
-/// clock may be behind, and the key would come back. Then the command belongs to the leader's `ProposalBuilder`.
+/// clock may be behind, and the key would come back; or when it needs what only a leader has (scripts). Then the command belongs
+/// to the leader's `ProposalBuilder`.
 ///
 /// # Errors
 /// When the engine cannot read; the replica is then to be fenced.
@@ -25,7 +26,11 @@ pub fn evaluate_read(
     env: Env,
     rng: &mut Rng,
 ) -> Result<Option<Reply>, EngineError> {
-    let mut ctx = Ctx { env, rng, access: Access::Read { view, directory }, unproven: Cell::new(false) };
+    if dispatch::find(cmd).is_some_and(|row| row.led) {
+        return Ok(None);
+    }
+    let access = Access::Read { view, directory };
+    let mut ctx = Ctx { env, rng, access, scripts: None, unproven: Cell::new(false) };
     match dispatch::run(&mut ctx, cmd) {
         Ok(reply) | Err(Stop::Reply(reply)) => Ok((!ctx.unproven.get()).then_some(reply)),
         Err(Stop::Engine(e)) => Err(e),

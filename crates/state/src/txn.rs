@@ -25,6 +25,17 @@ pub(crate) struct Draft {
     keyspace: bool,
     /// The entry is wanted for its stamp, also without changes.
     pub(crate) proves_time: bool,
+    saved: Option<Saved>,
+}
+
+/// The batch at a savepoint.
+#[derive(Debug)]
+struct Saved {
+    ops: usize,
+    size: usize,
+    sealed: usize,
+    writes: u64,
+    counts: BTreeSet<(u32, Option<u16>)>,
 }
 
 /// Bytes that a change costs in an entry besides its key and value.
@@ -109,6 +120,38 @@ impl Txn<'_> {
         Merged::new(self.base, self.overlay).scan_reverse(start, end, visit)
     }
 
+    /// From here on changes can be taken back, with `undo`, or become the entry's, with `keep`.
+    pub(crate) fn save(&mut self) {
+        let draft = &mut *self.draft;
+        let ops = draft.batch.ops.len();
+        let counts = draft.counts.clone();
+        draft.saved = Some(Saved { ops, size: draft.size, sealed: draft.sealed, writes: draft.writes, counts });
+        // What was written before is not replaced in place, so that it is still there.
+        draft.sealed = ops;
+        self.overlay.save(ops);
+    }
+
+    /// What was changed since `save` stays.
+    pub(crate) fn keep(&mut self) {
+        self.overlay.keep();
+        if let Some(saved) = self.draft.saved.take()
+            && self.draft.sealed == saved.ops
+        {
+            self.draft.sealed = saved.sealed;
+        }
+    }
+
+    /// Everything is as it was at `save`, except that sessions which watch keys changed since will find them changed.
+    pub(crate) fn undo(&mut self) {
+        self.overlay.undo();
+        let draft = &mut *self.draft;
+        if let Some(saved) = draft.saved.take() {
+            draft.batch.ops.truncate(saved.ops);
+            (draft.size, draft.sealed, draft.writes, draft.counts) =
+                (saved.size, saved.sealed, saved.writes, saved.counts);
+        }
+    }
+
     pub(crate) fn put(&mut self, key: Bytes, value: Bytes) {
         self.write(key.clone(), Some(value.clone()), Op::Put(key, value));
     }
@@ -167,7 +210,7 @@ impl Txn<'_> {
         self.put(Bytes::copy_from_slice(&records::directory_key(db)), Bytes::copy_from_slice(&next.to_be_bytes()));
         self.put_garbage(records::garbage_keyspace(old));
         // Counts of the old keyspace go with its records; none may be written again.
-        self.overlay.numbers.counts.retain(|(keyspace, _), _| *keyspace != old);
+        self.overlay.forget_counts(old);
         self.draft.counts.retain(|(keyspace, _)| *keyspace != old);
         Ok(())
     }
@@ -247,7 +290,7 @@ impl Txn<'_> {
             None => self.count(keyspace, slot)?,
         };
         let n = n.checked_add_signed(by).ok_or_else(|| records::damaged("fewer keys are counted than exist"))?;
-        self.overlay.numbers.counts.insert((keyspace, slot), n);
+        self.overlay.set_count((keyspace, slot), n);
         self.draft.counts.insert((keyspace, slot));
         Ok(())
     }

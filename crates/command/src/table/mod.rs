@@ -200,6 +200,13 @@ impl Spec {
         self.flags.has(Flag::Write)
     }
 
+    /// Whether it may change data, or have others change or see something: a script, a message. Carried out twice it is not
+    /// the same as once.
+    #[must_use]
+    pub const fn may_write(&self) -> bool {
+        self.is_write() || (self.flags.has(Flag::MayReplicate) && !self.is_readonly())
+    }
+
     /// Whether it reads data and never changes it.
     #[must_use]
     pub const fn is_readonly(&self) -> bool {

@@ -44,6 +44,8 @@ pub enum Finish {
     Concat,
     /// The first answer that is not null.
     FirstValue,
+    /// An array of integers, each the least that any answer has in its place.
+    Everywhere,
     /// This reply when all succeeded.
     Succeeded(Reply),
     /// This reply, whatever the answers are.
@@ -74,8 +76,17 @@ impl Finish {
                 replies.into_iter().flat_map(|r| if let Reply::Array(items) = r { items } else { vec![r] }).collect(),
             ),
             Finish::FirstValue => replies.into_iter().find(|r| *r != Reply::Null).unwrap_or(Reply::Null),
+            Finish::Everywhere => replies.into_iter().reduce(least).unwrap_or(Reply::Array(Vec::new())),
             Finish::Succeeded(reply) | Finish::Always(reply) => reply,
         }
+    }
+}
+
+fn least(a: Reply, b: Reply) -> Reply {
+    match (a, b) {
+        (Reply::Array(a), Reply::Array(b)) => Reply::Array(a.into_iter().zip(b).map(|(a, b)| least(a, b)).collect()),
+        (Reply::Integer(a), Reply::Integer(b)) => Reply::Integer(a.min(b)),
+        (a, _) => a,
     }
 }
 
@@ -119,6 +130,12 @@ mod tests {
         check(Finish::Sum, vec![int(1), Err(Fault::Deadline)], Fault::Deadline.into());
         check(Finish::Sum, vec![], Reply::Integer(0));
         check(Finish::Concat, vec![Ok(list(1)), Ok(list(2))], Reply::Array(vec![Reply::Integer(1), Reply::Integer(2)]));
+        let flags = |a, b| Ok(Reply::Array(vec![Reply::Integer(a), Reply::Integer(b)]));
+        check(
+            Finish::Everywhere,
+            vec![flags(1, 0), flags(1, 1)],
+            Reply::Array(vec![Reply::Integer(1), Reply::Integer(0)]),
+        );
         check(Finish::FirstValue, vec![Ok(Reply::Null), int(4)], Reply::Integer(4));
         check(Finish::Succeeded(Reply::OK), vec![Ok(Reply::error("ERR no"))], Reply::error("ERR no"));
         check(Finish::Always(Reply::OK), vec![Err(Fault::NoLeader)], Reply::OK);

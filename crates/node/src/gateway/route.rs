@@ -6,7 +6,7 @@ use super::session::{Port, Session};
 use crate::RouteTable;
 use crate::shared::ShardHandle;
 use cluster::{Layout, Slot, slot_of};
-use command::{Command, Reply, Work};
+use command::{Command, Group, Reply, Work};
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{Mono, NodeId, WallMs};
@@ -51,7 +51,8 @@ impl Session {
             return Err(cross_slot());
         }
         let shard = cx.table.shard(self.namespace, slot).ok_or_else(not_served)?;
-        let stale = self.profile.readonly && command.spec.is_readonly();
+        // Scripts run on leaders alone.
+        let stale = self.profile.readonly && command.spec.is_readonly() && command.spec.group != Group::Scripting;
         if stale && shard.local.is_some() {
             return Ok(Routed { shard, slot: Some(slot), stale });
         }
@@ -76,12 +77,17 @@ impl Session {
         if self.layout() == Layout::Colocated {
             return self.data_on_only_shard(command, cx);
         }
-        let led: Vec<_> = cx.table.shards_of(self.namespace).filter(|s| s.leader() == Some(cx.gateway.node)).collect();
+        // Scripts are the namespace's: every shard is to know them, whoever leads it.
+        let is_about_scripts = command.spec.group == Group::Scripting;
+        let ours = |s: &&Arc<ShardHandle>| is_about_scripts || s.leader() == Some(cx.gateway.node);
+        let led: Vec<_> = cx.table.shards_of(self.namespace).filter(ours).collect();
         let finish = match command.spec.name {
             "scan" => return self.scan(command, &led, cx),
             "keys" => Finish::Concat,
             "randomkey" => Finish::FirstValue,
             "dbsize" => Finish::Sum,
+            "script|load" => Finish::FirstValue,
+            "script|exists" => Finish::Everywhere,
             _ => Finish::Succeeded(Reply::OK),
         };
         if led.is_empty() {

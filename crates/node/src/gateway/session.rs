@@ -244,7 +244,12 @@ pub(super) fn served_by(spec: &command::Spec) -> By {
         return By::Gateway;
     }
     match spec.group {
-        Group::Connection | Group::Cluster | Group::Scripting => By::Gateway,
+        Group::Connection | Group::Cluster => By::Gateway,
+        Group::Scripting => match spec.name {
+            "script|load" | "script|exists" | "script|flush" => By::AllShards,
+            _ if spec.has_keys() => By::Shard,
+            _ => By::Gateway,
+        },
         Group::Transactions => By::Transactions,
         Group::Server => match spec.name {
             "dbsize" | "flushall" | "flushdb" => By::AllShards,

@@ -7,7 +7,10 @@ use mlua::{Lua, MultiValue, Result, Table, Value};
 pub(super) fn table(lua: &Lua) -> Result<Table> {
     let bit = lua.create_table()?;
     let one = |name: &'static str, f: fn(u32) -> u32| {
-        bit.raw_set(name, lua.create_function(move |lua, args: MultiValue| Ok(signed(f(argument(lua, &args, 0, name)?))))?)
+        bit.raw_set(
+            name,
+            lua.create_function(move |lua, args: MultiValue| Ok(signed(f(argument(lua, &args, 0, name)?))))?,
+        )
     };
     one("tobit", |a| a)?;
     one("bnot", |a| !a)?;
@@ -60,9 +63,7 @@ fn argument(lua: &Lua, args: &MultiValue, at: usize, function: &str) -> Result<u
     let name = if args.len() > at { value.type_name() } else { "no value" };
     match lua.coerce_number(value)? {
         Some(number) => Ok(bits(number)),
-        None => {
-            Err(raise(lua, &format!("bad argument #{} to '{function}' (number expected, got {name})", at + 1)))
-        }
+        None => Err(raise(lua, &format!("bad argument #{} to '{function}' (number expected, got {name})", at + 1))),
     }
 }
 

@@ -17,8 +17,8 @@ use crate::telemetry;
 use crate::worker::{ConsensusMachine, ConsensusStage, LogThread, StateThread, Step, spawn};
 use ::node::gateway::{Facts, Gateway, Port, Settings};
 use ::node::{
-    Boot, ConsensusConfig, ConsensusInput, ConsensusSide, Origin, SWEEP_INTERVAL, Shared, StateConfig, StateInput,
-    StateSide, TransferConfig, WorkerBoot, boot,
+    Boot, ConsensusConfig, ConsensusInput, ConsensusSide, Origin, SWEEP_INTERVAL, ScriptLimits, Shared, StateConfig,
+    StateInput, StateSide, TransferConfig, WorkerBoot, boot,
 };
 use protocol::peer::{Hello, Standing};
 use std::future::Future;
@@ -38,6 +38,10 @@ use tokio::sync::watch;
 const HIBERNATE_AFTER: Duration = Duration::from_secs(10);
 /// How often a leadership that the map prefers elsewhere is offered to that node.
 const BALANCE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a script may run: its shard's worker evaluates nothing else meanwhile, and clients of other shards of the worker wait
+/// too. A leader's heartbeats and other workers go on.
+const SCRIPT_TIME: Duration = Duration::from_secs(1);
 
 /// Sockets that are listened on.
 struct Listeners {
@@ -323,6 +327,7 @@ fn start_worker(
         sweep_interval: SWEEP_INTERVAL,
         nodes: node.config.peers.clone(),
         shards: node.config.shards,
+        scripts: ScriptLimits { time: Some((SCRIPT_TIME, clock::now)), ..ScriptLimits::DEFAULT },
     };
     let side = StateSide::new(node.id, config, boot.states, rng);
     let state = StateThread { node: node.clone(), worker, side, queue: queues.state };

@@ -102,6 +102,7 @@ impl Start {
                 sweep_interval: node::SWEEP_INTERVAL,
                 nodes: records(shape.nodes),
                 shards: shape.shards,
+                scripts: node::ScriptLimits::DEFAULT,
             };
             let state = StateSide::new(id, config, boot.states, rng.fork());
             workers.push(Worker::new(consensus, state, writer));

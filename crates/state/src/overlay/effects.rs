@@ -12,7 +12,7 @@ use stdx::LeadingBytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// What the newest proposal that changed a key made of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Effect {
     pub(super) sequence: u64,
     /// Where the change is in its proposal's batch.

@@ -2,10 +2,13 @@
 //! against it instead of waiting for a round trip.
 
 mod effects;
+mod savepoint;
 
 use crate::directory::DATABASES;
+use crate::scripting::ScriptIndex;
 use bytes::Bytes;
 use effects::{Effect, Effects};
+use savepoint::Savepoint;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
@@ -24,6 +27,7 @@ pub struct Overlay {
     newest: u64,
     bytes: usize,
     pub(crate) numbers: Numbers,
+    savepoint: Option<Savepoint>,
 }
 
 /// A deleted range. Effects inserted before it were removed, so an effect in its range is always later.
@@ -48,6 +52,8 @@ pub(crate) struct Numbers {
     pub(crate) garbage_head: Bytes,
     /// Where background deletion stopped inside the first garbage record's range.
     pub(crate) garbage_at: Bytes,
+    /// Which scripts are kept.
+    pub(crate) scripts: Option<ScriptIndex>,
 }
 
 /// What the overlay knows of a key.
@@ -133,6 +139,9 @@ impl Overlay {
     pub(crate) fn insert(&mut self, sequence: u64, op: usize, key: Bytes, value: Option<Bytes>) -> Option<usize> {
         self.newest = sequence;
         self.bytes += weight(&key, value.as_ref());
+        if let Some(savepoint) = &mut self.savepoint {
+            savepoint.note(sequence, &key, self.effects.get(&key));
+        }
         if let Some(e) = self.effects.get_mut(&key) {
             self.bytes -= weight(&key, e.value.as_ref());
             e.value = value;
@@ -160,6 +169,9 @@ impl Overlay {
         self.newest = sequence;
         let inside: Vec<Bytes> = self.effects.range(&start, &end).map(|(k, _)| k.clone()).collect();
         for key in inside {
+            if let Some(savepoint) = &mut self.savepoint {
+                savepoint.note(sequence, &key, self.effects.get(&key));
+            }
             if let Some(old) = self.effects.remove_if(&key, |_| true) {
                 self.bytes -= weight(&key, old.value.as_ref());
             }

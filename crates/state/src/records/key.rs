@@ -249,6 +249,20 @@ pub fn collection_range(prefix: &[u8]) -> (KeyBuf, KeyBuf) {
     (KeyBuf::from_slice(prefix), successor(prefix))
 }
 
+/// The key of a script, by the SHA-1 of its body.
+#[must_use]
+pub fn script_key(sha: [u8; 20]) -> [u8; 21] {
+    let mut out = [Kind::Script as u8; 21];
+    out[1..].copy_from_slice(&sha);
+    out
+}
+
+/// All scripts.
+#[must_use]
+pub fn script_range() -> ([u8; 1], [u8; 1]) {
+    ([Kind::Script as u8], [Kind::Script as u8 + 1])
+}
+
 // The second byte of a garbage key. Persisted.
 const GARBAGE_KEYSPACE: u8 = 0x01;
 const GARBAGE_COLLECTION: u8 = 0x02;

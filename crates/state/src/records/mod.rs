@@ -14,7 +14,7 @@ pub use hash::key_hash;
 pub use key::{
     Garbage, KeyBuf, Name, Part, collection_range, count_key, count_range, directory_key, directory_range, expiry_key,
     expiry_start, garbage_collection, garbage_keyspace, garbage_range, garbage_span, locator_of_expiry,
-    meta_of_locator, meta_position, meta_range, sub_key, sub_prefix, sub_range, successor, system_key,
+    meta_of_locator, meta_position, meta_range, script_key, script_range, sub_key, sub_prefix, sub_range, successor, system_key,
     user_key_of_meta,
 };
 pub(crate) use value::damaged;
@@ -32,6 +32,8 @@ pub enum Kind {
     Count = 0x03,
     /// What is to be deleted in the background.
     Garbage = 0x04,
+    /// A script that EVALSHA finds.
+    Script = 0x05,
     /// A user key: its type, its expiry, and its value or where the value is.
     Meta = 0x10,
     /// A part of a collection or of a fragmented string.

@@ -11,7 +11,7 @@ pub mod text;
 use bytes::Bytes;
 use command::{Command, Reply, SessionId};
 use state::{
-    Directory, Env, Evaluated, Layout, Leading, Overlay, ProposalBuilder, Transaction, WatchOutcome, Watches,
+    Directory, Env, Evaluated, Layout, Leading, Overlay, ProposalBuilder, ScriptLimits, Scripts, Transaction, WatchOutcome, Watches,
     evaluate_read,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -76,6 +76,7 @@ pub struct Shard {
     overlay: Overlay,
     watches: Watches,
     rng: Rng,
+    scripts: Scripts,
     sequence: u64,
     open: Option<(ProposalBuilder, usize)>,
     proposed: VecDeque<(u64, Batch)>,
@@ -96,6 +97,7 @@ impl Shard {
             overlay: Overlay::new(),
             watches: Watches::new(),
             rng: Rng::new(seed),
+            scripts: Scripts::new(ScriptLimits { instructions: 300_000, memory_bytes: 4 << 20, time: None }),
             sequence: 0,
             open: None,
             proposed: VecDeque::new(),
@@ -110,8 +112,13 @@ impl Shard {
         let Some((builder, units)) = self.open.as_mut() else { unreachable!() };
         *units += 1;
         let full = *units >= self.pace.group;
-        let mut on =
-            Leading { base: &self.base, overlay: &mut self.overlay, watches: &mut self.watches, rng: &mut self.rng };
+        let mut on = Leading {
+            base: &self.base,
+            overlay: &mut self.overlay,
+            watches: &mut self.watches,
+            rng: &mut self.rng,
+            scripts: &mut self.scripts,
+        };
         let out = work(builder, &mut on, self.env);
         if full {
             self.propose();
@@ -127,8 +134,13 @@ impl Shard {
             return;
         }
         let size = builder.size();
-        let mut on =
-            Leading { base: &self.base, overlay: &mut self.overlay, watches: &mut self.watches, rng: &mut self.rng };
+        let mut on = Leading {
+            base: &self.base,
+            overlay: &mut self.overlay,
+            watches: &mut self.watches,
+            rng: &mut self.rng,
+            scripts: &mut self.scripts,
+        };
         let batch = builder.finish(&mut on);
         assert!(
             size >= batch.size().saturating_sub(4096) || batch.size() < 4096,

@@ -10,13 +10,21 @@ use crate::table::keyspec::counted;
 
 #[rustfmt::skip] // One command a paragraph reads as a table.
 pub(in crate::table) const ROWS: &[Spec] = &[
-    Spec::planned("eval", Scripting, -3, "2.6.0").flags(&[NoScript, Stale, SkipMonitor, MayReplicate, NoMandatoryKeys])
+    Spec::new("eval", Scripting, -3, "2.6.0")
+        .doc("That of the script.", "Runs a Lua script as one step.")
+        .syntax("script numkeys [key [key ...]] [arg [arg ...]]").flags(&[NoScript, Stale, SkipMonitor, MayReplicate, NoMandatoryKeys])
         .keys(&[counted(2, &[Rw, Access, Update])]),
-    Spec::planned("eval_ro", Scripting, -3, "7.0.0").flags(&[Readonly, NoScript, Stale, SkipMonitor, NoMandatoryKeys])
+    Spec::new("eval_ro", Scripting, -3, "7.0.0")
+        .doc("That of the script.", "Runs a Lua script that must not write.")
+        .syntax("script numkeys [key [key ...]] [arg [arg ...]]").flags(&[Readonly, NoScript, Stale, SkipMonitor, NoMandatoryKeys])
         .keys(&[counted(2, &[Ro, Access])]),
-    Spec::planned("evalsha", Scripting, -3, "2.6.0").flags(&[NoScript, Stale, SkipMonitor, MayReplicate, NoMandatoryKeys])
+    Spec::new("evalsha", Scripting, -3, "2.6.0")
+        .doc("That of the script.", "Runs a Lua script that is kept, by the SHA-1 of its text.")
+        .syntax("sha1 numkeys [key [key ...]] [arg [arg ...]]").flags(&[NoScript, Stale, SkipMonitor, MayReplicate, NoMandatoryKeys])
         .keys(&[counted(2, &[Rw, Access, Update])]),
-    Spec::planned("evalsha_ro", Scripting, -3, "7.0.0").flags(&[Readonly, NoScript, Stale, SkipMonitor, NoMandatoryKeys])
+    Spec::new("evalsha_ro", Scripting, -3, "7.0.0")
+        .doc("That of the script.", "Runs a Lua script that is kept and must not write, by the SHA-1 of its text.")
+        .syntax("sha1 numkeys [key [key ...]] [arg [arg ...]]").flags(&[Readonly, NoScript, Stale, SkipMonitor, NoMandatoryKeys])
         .keys(&[counted(2, &[Ro, Access])]),
     Spec::planned("fcall", Scripting, -3, "7.0.0").flags(&[NoScript, Stale, SkipMonitor, MayReplicate, NoMandatoryKeys])
         .keys(&[counted(2, &[Rw, Access, Update])]),
@@ -41,15 +49,24 @@ pub(in crate::table) const ROWS: &[Spec] = &[
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     Spec::planned("function|stats", Scripting, 2, "7.0.0").flags(&[NoScript, AllowBusy])
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
-    Spec::planned("script", Scripting, -2, "2.6.0").acl(&[]),
+    Spec::new("script", Scripting, -2, "2.6.0")
+        .doc("Depends on the subcommand.", "Commands about the scripts that are kept.").acl(&[]),
     Spec::planned("script|debug", Scripting, 3, "3.2.0").flags(&[NoScript]),
-    Spec::planned("script|exists", Scripting, -3, "2.6.0").flags(&[NoScript])
+    Spec::new("script|exists", Scripting, -3, "2.6.0")
+        .doc("O(N) with N digests.", "Says of each digest whether its script is kept.")
+        .syntax("sha1 [sha1 ...]").flags(&[NoScript])
         .tips(&["request_policy:all_shards", "response_policy:agg_logical_and"]),
-    Spec::planned("script|flush", Scripting, -2, "2.6.0").flags(&[NoScript])
+    Spec::new("script|flush", Scripting, -2, "2.6.0")
+        .doc("O(N) with N scripts.", "Forgets every script.")
+        .syntax("[ASYNC | SYNC]").flags(&[NoScript])
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    Spec::planned("script|help", Scripting, 2, "5.0.0").flags(&[Loading, Stale]),
-    Spec::planned("script|kill", Scripting, 2, "2.6.0").flags(&[NoScript, AllowBusy])
+    Spec::new("script|help", Scripting, 2, "5.0.0")
+        .doc("O(1)", "Lists the subcommands of SCRIPT.").flags(&[Loading, Stale]),
+    Spec::new("script|kill", Scripting, 2, "2.6.0")
+        .doc("O(1)", "Finds no script to end: each is ended at its limits.").flags(&[NoScript, AllowBusy])
         .tips(&["request_policy:all_shards", "response_policy:one_succeeded"]),
-    Spec::planned("script|load", Scripting, 3, "2.6.0").flags(&[NoScript, Stale])
+    Spec::new("script|load", Scripting, 3, "2.6.0")
+        .doc("O(N) with N bytes of text.", "Keeps a script for EVALSHA and gives its digest.")
+        .syntax("script").flags(&[NoScript, Stale])
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
 ];

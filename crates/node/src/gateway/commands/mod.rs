@@ -31,6 +31,8 @@ impl Session {
             "asking" | "readonly" | "readwrite" => Action::Reply(self.cluster_mode(name)),
             "auth" | "hello" | "ping" | "echo" | "select" | "quit" => Action::Reply(self.connection(command, cx)),
             "reset" => self.reset(cx),
+            // A script is over before anything else is evaluated on its shard, at its limits at the latest.
+            _ if name == "script|kill" => Action::Reply(Reply::error("NOTBUSY No scripts in execution right now.")),
             _ => Action::Reply(self.server(command, cx)),
         }
     }

@@ -12,6 +12,7 @@ use crate::shared::ShardHandle;
 use cluster::{Layout, NodeRecord, PeerMessage};
 use consensus::SnapshotMeta;
 use shard::Shard;
+use state::ScriptLimits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub struct StateConfig {
     pub nodes: BTreeMap<u64, NodeRecord>,
     /// Shards of the sharded namespace, should the cluster be a new one.
     pub shards: u16,
+    /// What one run of a script may use.
+    pub scripts: ScriptLimits,
 }
 
 /// How often a leader looks for expired keys by default: as often as Redis does at `hz 10`.
@@ -60,11 +63,11 @@ impl<R> StateSide<R> {
         StateSide {
             transfers: Transfers::new(node, config.transfer, first_snapshot),
             system: SystemShard::new(config.nodes.clone(), config.shards),
-            config,
             shards: replicas
                 .into_iter()
-                .map(|(handle, replica)| (handle.id, Shard::new(node, handle, replica)))
+                .map(|(handle, replica)| (handle.id, Shard::new(node, handle, replica, config.scripts)))
                 .collect(),
+            config,
             touched: BTreeSet::new(),
             rng,
             draining: false,

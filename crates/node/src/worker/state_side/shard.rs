@@ -8,7 +8,10 @@ use bytes::Bytes;
 use cluster::Layout;
 use command::{Fault, Reply, Work};
 use consensus::{Entry, EntryKind, Role};
-use state::{Env, Evaluated, Leading, Overlay, ProposalBuilder, Transaction, WatchOutcome, Watches, evaluate_read};
+use state::{
+    Env, Evaluated, Leading, Overlay, ProposalBuilder, ScriptLimits, Scripts, Transaction, WatchOutcome, Watches,
+    evaluate_read,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +63,7 @@ pub struct Shard<R> {
     leader: Option<NodeId>,
     overlay: Overlay,
     watches: Watches,
+    scripts: Scripts,
     builder: Option<(ProposalBuilder, Vec<Waiter<R>>)>,
     /// A task in the entry under construction is past its deadline: the entry leaves, and the task is told what became of
     /// it as far as that is known.
@@ -90,7 +94,7 @@ type Step = Result<(), EngineError>;
 
 impl<R> Shard<R> {
     /// A shard as found at start.
-    pub fn new(node: NodeId, handle: Arc<ShardHandle>, replica: Arc<Replica>) -> Shard<R> {
+    pub fn new(node: NodeId, handle: Arc<ShardHandle>, replica: Arc<Replica>, scripts: ScriptLimits) -> Shard<R> {
         let applied = replica.applied();
         handle.set_applied(applied.index);
         let (fenced, hash_seed) = (handle.fenced(), replica.hash_seed());
@@ -103,6 +107,7 @@ impl<R> Shard<R> {
             leader: None,
             overlay: Overlay::with_hash_seed(hash_seed),
             watches: Watches::new(),
+            scripts: Scripts::new(scripts),
             builder: None,
             overdue: false,
             next_sequence: 1,
@@ -258,7 +263,13 @@ impl<R> Shard<R> {
         }
         let (builder, _) = self.builder.get_or_insert_with(|| (ProposalBuilder::new(self.next_sequence), Vec::new()));
         let base = self.replica.read();
-        let on = &mut Leading { base: &base, overlay: &mut self.overlay, watches: &mut self.watches, rng };
+        let on = &mut Leading {
+            base: &base,
+            overlay: &mut self.overlay,
+            watches: &mut self.watches,
+            rng,
+            scripts: &mut self.scripts,
+        };
         match &task.request.work {
             Work::Single(command) => builder.evaluate(on, env, command),
             Work::Transaction { commands, .. } => builder.execute(on, env, Transaction { commands }),
@@ -343,7 +354,13 @@ impl<R> Shard<R> {
         }
         let batch = {
             let base = self.replica.read();
-            builder.finish(&mut Leading { base: &base, overlay: &mut self.overlay, watches: &mut self.watches, rng })
+            builder.finish(&mut Leading {
+                base: &base,
+                overlay: &mut self.overlay,
+                watches: &mut self.watches,
+                rng,
+                scripts: &mut self.scripts,
+            })
         };
         self.propose(batch, term, waiters, wall, out);
     }
@@ -387,7 +404,13 @@ impl<R> Shard<R> {
         let env = self.env(0, 2, wall);
         let (builder, _) = self.builder.get_or_insert_with(|| (ProposalBuilder::new(self.next_sequence), Vec::new()));
         let base = self.replica.read();
-        let on = &mut Leading { base: &base, overlay: &mut self.overlay, watches: &mut self.watches, rng };
+        let on = &mut Leading {
+            base: &base,
+            overlay: &mut self.overlay,
+            watches: &mut self.watches,
+            rng,
+            scripts: &mut self.scripts,
+        };
         let expired = builder.expire_due(on, env, SWEEP_STEP)?;
         let collected = builder.collect_garbage(on, env, SWEEP_STEP)?;
         if builder.is_empty() {
@@ -407,6 +430,7 @@ impl<R> Shard<R> {
         }
         self.reset(Vec::new());
         self.watches.clear();
+        self.scripts.rest();
         self.swept = None;
         self.reign = reign.map(|term| Reign { term, begun: false, settling: None });
     }
