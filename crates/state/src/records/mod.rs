@@ -14,8 +14,8 @@ pub use hash::key_hash;
 pub use key::{
     Garbage, KeyBuf, Name, Part, collection_range, count_key, count_range, directory_key, directory_range, expiry_key,
     expiry_start, garbage_collection, garbage_keyspace, garbage_range, garbage_span, locator_of_expiry,
-    meta_of_locator, meta_position, meta_range, script_key, script_range, sub_key, sub_prefix, sub_range, successor, system_key,
-    user_key_of_meta,
+    meta_of_locator, meta_position, meta_range, script_key, script_range, sub_key, sub_prefix, sub_range, successor,
+    system_key, user_key_of_meta,
 };
 pub(crate) use value::damaged;
 pub use value::{Flags, Head, Home, Record, Type, write_value};

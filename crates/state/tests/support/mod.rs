@@ -11,8 +11,8 @@ pub mod text;
 use bytes::Bytes;
 use command::{Command, Reply, SessionId};
 use state::{
-    Directory, Env, Evaluated, Layout, Leading, Overlay, ProposalBuilder, ScriptLimits, Scripts, Transaction, WatchOutcome, Watches,
-    evaluate_read,
+    Directory, Env, Evaluated, Layout, Leading, Overlay, ProposalBuilder, ScriptLimits, Scripts, Transaction,
+    WatchOutcome, Watches, evaluate_read,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Bound, ControlFlow};
