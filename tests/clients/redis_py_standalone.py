@@ -41,6 +41,19 @@ for protocol in (2, 3):
         except redis.WatchError:
             assert r.get("x") == "10"
 
+    # Scripts: EVALSHA, and EVAL's text where the server does not know it yet.
+    add = r.register_script("redis.call('HSET', KEYS[1], 'n', ARGV[1]) return {redis.call('HGET', KEYS[1], 'n'), cjson.encode({1, 'x'})}")
+    r.script_flush()
+    assert add(keys=["scripted"], args=[7]) == ["7", '[1,"x"]']
+    assert r.script_exists(add.sha) == [True]
+    assert r.eval_ro("return redis.call('HGET', KEYS[1], 'n')", 1, "scripted") == "7"
+    assert r.delete("scripted") == 1
+
+    # A lock releases itself by a script that compares the owner.
+    with r.lock("lock", timeout=10):
+        assert r.exists("lock")
+    assert not r.exists("lock")
+
     # Iteration.
     r.mset({f"item:{n}": n for n in range(500)})
     assert {key for key in r.scan_iter(match="item:*", count=50)} == {f"item:{n}" for n in range(500)}

@@ -129,7 +129,7 @@ impl Interpreter {
 
     /// Runs a script that is compiled. After [`Ran::Ended`] the interpreter is to be dropped.
     pub fn run(&mut self, script: Script<'_>, host: &mut dyn Host) -> Ran {
-        libs::seed(&self.lua);
+        libs::reset(&self.lua);
         self.limit(self.limits.memory_bytes);
         self.meter.start(&self.limits);
         let result = self.run_on(script, host);
@@ -256,5 +256,7 @@ impl Call<'_> {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

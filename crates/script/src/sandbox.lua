@@ -6,7 +6,9 @@ local error, getmetatable, loadstring, next, pairs, pcall, rawget, rawset, selec
   type, unpack, xpcall, collectgarbage =
   error, getmetatable, loadstring, next, pairs, pcall, rawget, rawset, select, setfenv, setmetatable, tonumber, tostring,
   type, unpack, xpcall, collectgarbage
-local byte, concat, insert, remove, rep, sort = string.byte, table.concat, table.insert, table.remove, string.rep, table.sort
+local byte, rep, sub = string.byte, string.rep, string.sub
+local concat, insert, remove, sort = table.concat, table.insert, table.remove, table.sort
+local huge = math.huge
 local create, resume = coroutine.create, coroutine.resume
 
 local READONLY = "Attempt to modify a readonly table"
@@ -162,6 +164,78 @@ function string.rep(s, n)
     return s
   end
   return rep(s, n)
+end
+
+-- A string argument of a function that is written here.
+local function text_of(value, at, name)
+  if type(value) == "number" then
+    return tostring(value)
+  elseif type(value) ~= "string" then
+    error("bad argument #" .. at .. " to '" .. name .. "' (string expected, got " .. (value == nil and "no value" or type(value)) .. ")", 3)
+  end
+  return value
+end
+
+local CARET = 94
+
+function string.gmatch(text, pattern)
+  text, pattern = text_of(text, 1, "gmatch"), text_of(pattern, 2, "gmatch")
+  if byte(pattern) == CARET then
+    -- It is no anchor here.
+    pattern = "%" .. pattern
+  end
+  local at = 1
+  local function step(from, to, ...)
+    -- After an empty match the search goes on one further.
+    at = from and (to < from and to + 2 or to + 1)
+    return ...
+  end
+  return function()
+    if at and at <= #text + 1 then
+      return step(rust.seek(text, pattern, at))
+    end
+  end
+end
+string.gfind = string.gmatch
+
+function string.gsub(text, pattern, by, most)
+  local kind = type(by)
+  if kind ~= "table" and kind ~= "function" then
+    return rust.replace(text, pattern, by, most)
+  end
+  text, pattern, most = text_of(text, 1, "gsub"), text_of(pattern, 2, "gsub"), tonumber(most) or huge
+  local out, at, count = {}, 1, 0
+  local function add(from, to, first, ...)
+    if not from then
+      return false
+    end
+    local new
+    if kind == "table" then
+      new = by[first]
+    else
+      new = by(first, ...)
+    end
+    if not new then
+      new = sub(text, from, to)
+    elseif type(new) ~= "string" and type(new) ~= "number" then
+      error("invalid replacement value (a " .. type(new) .. ")", 3)
+    end
+    out[#out + 1] = sub(text, at, from - 1)
+    out[#out + 1] = new
+    at = to + 1
+    if to < from then
+      out[#out + 1] = sub(text, at, at)
+      at = at + 1
+    end
+    return true
+  end
+  while count < most and at <= #text + 1 and add(rust.seek(text, pattern, at)) do
+    count = count + 1
+    if byte(pattern) == CARET then
+      break
+    end
+  end
+  return concat(out) .. sub(text, at), count
 end
 
 function shared.loadstring(text, name)

@@ -27,6 +27,7 @@ pub(crate) fn build(meter: &Arc<Meter>) -> Result<(Lua, Sandbox)> {
     let libraries = libs::tables(&lua, meter)?;
     libraries.raw_set("redis", &redis)?;
     rust.raw_set("libraries", libraries)?;
+    libs::install_strings(&lua, meter, &rust)?;
     let prelude = lua.load(include_str!("sandbox.lua")).set_name(format!("={SANDBOX}")).set_mode(ChunkMode::Text);
     let parts: Table = prelude.call(rust)?;
     let sandbox = Sandbox { run: parts.get("run")?, clear: parts.get("clear")?, env: parts.get("env")?, redis };

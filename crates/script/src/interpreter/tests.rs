@@ -1,55 +1,6 @@
-use super::{Halt, Host, Interpreter, Ran, Script};
-use crate::{Ended, Limits, Sha};
-use bytes::Bytes;
-use command::{Args, Reply};
-
-/// Answers with what it is asked: `reply` what it was given, `error` an error line, anything else OK.
-struct Echo;
-
-impl Host for Echo {
-    fn call(&mut self, words: Args, _: bool) -> Result<Reply, Halt> {
-        Ok(match words[0].as_ref() {
-            b"echo" => Reply::Bulk(words[1].clone()),
-            b"null" => Reply::Null,
-            b"error" => Reply::Error(String::from_utf8_lossy(&words[1]).into_owned().into()),
-            b"pairs" => {
-                Reply::Map(vec![(Reply::bulk(b"a"), Reply::Integer(1)), (Reply::bulk(b"b"), Reply::Double(0.5))])
-            }
-            b"set" => Reply::Set(vec![Reply::bulk(b"x")]),
-            b"halt" => return Err(Halt),
-            _ => Reply::OK,
-        })
-    }
-}
-
-const SMALL: Limits = Limits { instructions: 5_000_000, memory_bytes: 4 << 20, time: None };
-
-fn run(body: &str, arguments: &[&str]) -> Ran {
-    let mut interpreter = Interpreter::new(SMALL).unwrap();
-    run_in(&mut interpreter, body, arguments)
-}
-
-fn run_in(interpreter: &mut Interpreter, body: &str, arguments: &[&str]) -> Ran {
-    let sha = Sha::of(body.as_bytes());
-    let arguments: Vec<Bytes> = arguments.iter().map(|a| Bytes::copy_from_slice(a.as_bytes())).collect();
-    match interpreter.compile(sha, body.as_bytes()) {
-        Ok(()) => interpreter.run(Script { sha, keys: &[], arguments: &arguments }, &mut Echo),
-        Err(line) => Ran::Reply(Reply::Error(line.into())),
-    }
-}
-
-fn shown(ran: Ran) -> String {
-    match ran {
-        Ran::Reply(Reply::Bulk(text)) => String::from_utf8_lossy(&text).into_owned(),
-        Ran::Reply(Reply::Error(line)) => format!("-{line}"),
-        other => format!("{other:?}"),
-    }
-}
-
-fn check(body: &str, expected: &str) {
-    let sha = Sha::of(body.as_bytes()).to_string();
-    assert_eq!(shown(run(body, &["a", "b"])).replace(&sha, "SHA"), expected, "{body}");
-}
+use super::testing::{SMALL, check, run, run_in, shown};
+use super::{Interpreter, Ran};
+use crate::Ended;
 
 #[test]
 fn values_become_replies() {
@@ -229,6 +180,8 @@ fn a_script_is_ended_at_its_limits() {
         "return ('x'):rep(100):gsub('.', function() while true do end end)",
         "local t = {} for i = 1, 1e4 do t[i] = i end table.sort(t, function() while true do end end)",
         "loadstring('while true do end')()",
+        "return ('a'):rep(1e5):find(('.-'):rep(50) .. 'b')",
+        "return ('a'):rep(1e5):gsub(('a*'):rep(9) .. 'b', 'x')",
     ] {
         assert_eq!(run(body, &[]), time, "{body}");
     }
@@ -265,6 +218,45 @@ fn depth_is_bounded() {
         "local s = ('('):rep(300) return loadstring('return ' .. s .. '1' .. (')'):rep(300))",
     ] {
         let ran = run(body, &[]);
-        assert!(matches!(ran, Ran::Reply(_)), "{body}: {ran:?}");
+        assert!(matches!(ran, Ran::Reply(_) | Ran::Ended(Ended::Memory)), "{body}: {ran:?}");
     }
+}
+
+#[test]
+fn patterns_are_those_of_lua() {
+    check("return ('hello world'):match('^(%w+)')", "hello");
+    check("return ('key = value'):gsub('(%w+) = (%w+)', '%2 = %1')", "value = key");
+    check("return ('abc'):gsub('', '-')", "-a-b-c-");
+    check("return ('abc'):gsub('%w', '%0%0', 2)", "aabbc");
+    check("return ('hello'):gsub('l', {l = 'L'})", "heLLo");
+    check("return ('hello'):gsub('(h)(e)', function(a, b) return b .. a end)", "ehllo");
+    check("return ('hello'):gsub('', function() return '.' end)", ".h.e.l.l.o.");
+    check("return (select(2, ('a,b,c'):gsub(',', ';')))", "Reply(Integer(2))");
+    check(
+        "local t = {} for k, v in ('a=1, b=2'):gmatch('(%w)=(%w)') do t[#t + 1] = v .. k end return table.concat(t)",
+        "1a2b",
+    );
+    check("local n = 0 for _ in ('abc'):gmatch('') do n = n + 1 end return n", "Reply(Integer(4))");
+    check("local t = {} for w in ('x^y'):gmatch('^y') do t[#t + 1] = w end return t[1]", "^y");
+    check("return table.concat({('a.b'):find('.', 2, true)}, ' ')", "2 2");
+    check("return table.concat({('abcabc'):find('(b)(c)', 3)}, ' ')", "5 6 b c");
+    check("return ('abc'):find('d') == nil and 1", "Reply(Integer(1))");
+    check("return ('f(a(b)c)d'):match('%b()')", "(a(b)c)");
+    check("return ('THE (quick) fox'):find('%f[%a]%a+%f[%A]', 5)", "Reply(Integer(6))");
+    check("return ('aXb'):match('%l%u%l') .. ('[x]'):match('[]]') .. ('a-z'):match('[a%-]+')", "aXb]a-");
+    check("return ('abab'):match('(ab)%1')", "ab");
+    check("return ('x'):match('()')", "Reply(Integer(1))");
+    check("return ('  trim '):match('^%s*(.-)%s*$') .. '|'", "trim|");
+    check("return ('a\\0b'):match('%z') and 'zero'", "zero");
+    let check = |body: &str, message: &str| {
+        check(body, &format!("-ERR user_script:1: {message} script: SHA, on @user_script:1."))
+    };
+    check("return ('x'):match('[a')", "malformed pattern (missing ']')");
+    check("return ('x'):match('%')", "malformed pattern (ends with '%')");
+    check("return ('x'):match('(x')", "unfinished capture");
+    check("return ('x'):match('x)')", "invalid pattern capture");
+    check("local s = ('x'):gsub('x', '%2')", "invalid capture index");
+    check("local s = ('x'):gsub('x', function() return {} end)", "invalid replacement value (a table)");
+    check("return ('x'):rep(300):match(('x?'):rep(300) .. 'y')", "pattern too complex");
+    check("return string.find()", "bad argument #1 to 'find' (string expected, got no value)");
 }

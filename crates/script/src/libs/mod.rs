@@ -1,7 +1,13 @@
 //! The libraries that Redis puts beside Lua's own.
 
 mod bit;
+mod json;
+mod msgpack;
+mod number;
+mod packing;
+mod pattern;
 mod random;
+mod strings;
 
 use crate::limits::Meter;
 use mlua::{Lua, Result, Table};
@@ -11,12 +17,26 @@ use std::sync::Arc;
 pub(crate) fn tables(lua: &Lua, meter: &Arc<Meter>) -> Result<Table> {
     let libraries = lua.create_table()?;
     libraries.raw_set("bit", bit::table(lua)?)?;
+    libraries.raw_set("cjson", json::table(lua)?)?;
+    libraries.raw_set("cmsgpack", msgpack::table(lua)?)?;
+    libraries.raw_set("struct", packing::table(lua)?)?;
     libraries.raw_set("os", os(lua, meter)?)?;
     random::install(lua)?;
     Ok(libraries)
 }
 
-pub(crate) use random::seed;
+pub(crate) use strings::install as install_strings;
+
+/// A run begins: what scripts can set is as usual.
+pub(crate) fn reset(lua: &Lua) {
+    random::seed(lua);
+    json::reset(lua);
+}
+
+/// The longest string that a library makes, bytes; the interpreter's own memory limits the others.
+const OUTPUT_BYTES_MAX: usize = 64 << 20;
+/// Values that a function gives at most: what the interpreter's stack holds, less some.
+const VALUES_MAX: usize = 7_900;
 
 /// Instructions that pass for one second: what `os.clock` tells is a count, because time stands still in a script.
 const INSTRUCTIONS_PER_SECOND: f64 = 100_000_000.0;

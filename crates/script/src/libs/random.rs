@@ -23,7 +23,7 @@ impl State {
 }
 
 /// Starts the sequence anew.
-pub(crate) fn seed(lua: &Lua) {
+pub(super) fn seed(lua: &Lua) {
     lua.set_app_data(State::seeded(0));
 }
 

@@ -188,7 +188,7 @@ struct Shorter {
     why: &'static str,
 }
 
-const RELATIONS: [Shorter; 4] = [
+const RELATIONS: [Shorter; 5] = [
     Shorter {
         short: "raft.heartbeat",
         long: "raft.lease",
@@ -216,6 +216,13 @@ const RELATIONS: [Shorter; 4] = [
         percent: 100,
         part: "",
         why: "the wait is a part of the request's time",
+    },
+    Shorter {
+        short: "limits.script.time",
+        long: "timeouts.request",
+        percent: 100,
+        part: "",
+        why: "a script runs within its request's time",
     },
 ];
 

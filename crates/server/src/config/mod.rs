@@ -113,10 +113,21 @@ pub struct Limits {
     pub worker_queue: usize,
     /// Bytes waiting to be sent to one peer; then messages are dropped, and consensus sends them again.
     pub peer_queue_bytes: usize,
+    /// What one script may use.
+    pub script: ScriptLimits,
     /// Memory of the storage.
     pub memory: Memory,
     /// Disk of the log.
     pub log: LogLimits,
+}
+
+/// What one script may use; beyond it it is ended and undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScriptLimits {
+    /// How long it may run.
+    pub time: Duration,
+    /// Memory besides the interpreter's own, bytes.
+    pub memory_bytes: usize,
 }
 
 /// Memory of the storage, of the whole node.

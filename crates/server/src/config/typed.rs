@@ -3,7 +3,7 @@
 use super::error::{ConfigErrors, Origin};
 use super::settings::{self, SETTINGS, Value};
 use super::source::{Values, Written};
-use super::{Config, Limits, Listen, LogLimits, Logging, Memory, Raft, Timeouts};
+use super::{Config, Limits, Listen, LogLimits, Logging, Memory, Raft, ScriptLimits, Timeouts};
 use cluster::NodeRecord;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -138,6 +138,10 @@ impl<'a> Typed<'a> {
             connection_queue: self.count("limits.connection_queue"),
             worker_queue: self.count("limits.worker_queue"),
             peer_queue_bytes: self.count("limits.peer_queue"),
+            script: ScriptLimits {
+                time: self.duration("limits.script.time"),
+                memory_bytes: self.count("limits.script.memory"),
+            },
             memory: Memory {
                 active_table_bytes: self.count("limits.memory.active_table"),
                 cache_bytes: self.count("limits.memory.cache"),

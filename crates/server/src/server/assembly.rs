@@ -39,10 +39,6 @@ const HIBERNATE_AFTER: Duration = Duration::from_secs(10);
 /// How often a leadership that the map prefers elsewhere is offered to that node.
 const BALANCE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long a script may run: its shard's worker evaluates nothing else meanwhile, and clients of other shards of the worker wait
-/// too. A leader's heartbeats and other workers go on.
-const SCRIPT_TIME: Duration = Duration::from_secs(1);
-
 /// Sockets that are listened on.
 struct Listeners {
     peer: TcpListener,
@@ -327,7 +323,11 @@ fn start_worker(
         sweep_interval: SWEEP_INTERVAL,
         nodes: node.config.peers.clone(),
         shards: node.config.shards,
-        scripts: ScriptLimits { time: Some((SCRIPT_TIME, clock::now)), ..ScriptLimits::DEFAULT },
+        scripts: ScriptLimits {
+            memory_bytes: node.config.limits.script.memory_bytes,
+            time: Some((node.config.limits.script.time, clock::now)),
+            ..ScriptLimits::DEFAULT
+        },
     };
     let side = StateSide::new(node.id, config, boot.states, rng);
     let state = StateThread { node: node.clone(), worker, side, queue: queues.state };

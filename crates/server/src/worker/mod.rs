@@ -28,12 +28,16 @@ pub use state::StateThread;
 use std::io;
 use std::thread::JoinHandle;
 
+/// The stack of a worker's thread, bytes: scripts may nest a thousand tables in one another, and calls of functions 200 deep. Memory is
+/// taken only for what is used.
+const STACK_BYTES: usize = 16 << 20;
+
 /// Starts a thread that ends the process if it panics.
 ///
 /// # Errors
 /// When the system gives no thread.
 pub fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name).spawn(move || {
+    std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || {
         let guard = AbortOnPanic;
         run();
         drop(guard);

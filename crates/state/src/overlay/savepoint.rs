@@ -1,7 +1,7 @@
 //! Taking back what a part of an entry under construction changed: a script that is ended for its limits leaves nothing.
 
+use super::Overlay;
 use super::effects::Effect;
-use super::{Overlay, weight};
 use crate::directory::DATABASES;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -73,15 +73,6 @@ impl Overlay {
         self.tombstones.truncate(saved.tombstones);
         self.newest = saved.newest;
         self.bytes = saved.bytes;
-        debug_assert_eq!(
-            self.bytes,
-            self.order
-                .iter()
-                .filter_map(|(s, k)| Some((s, k, self.effects.get(k)?)))
-                .map(|(s, k, e)| { if e.sequence == *s { weight(k, e.value.as_ref()) } else { 0 } })
-                .sum::<usize>(),
-            "the bytes of what is left"
-        );
     }
 
     /// Sets a count.
