@@ -100,7 +100,8 @@ class Load:
         nodes = self.system.nodes
         if sharded:
             return Client([n.cluster for n in nodes], number, SHARDED_TIMEOUT)
-        return Client([n.redis for n in nodes], number, PLAIN_TIMEOUT)
+        # Spread over all nodes at every fault, so that some are not connected to the one that is hit.
+        return Client([n.redis for n in nodes], number, PLAIN_TIMEOUT, faithful=True)
 
     def _open(self, group, writer, life):
         counter = self.history.open(f"{{{group.tag}}}:w{writer}:{life}")

@@ -18,15 +18,20 @@ MOVED_MAX = 6
 class Client:
     """Talks to one of `ports` and moves on to another when it fails; follows MOVED on the sharded ports."""
 
-    def __init__(self, ports, home=0, timeout=3.0):
+    def __init__(self, ports, home=0, timeout=3.0, faithful=False):
+        """`faithful`: goes back to the port it began with as soon as that is not suspect any more. Without that, clients
+        that fail gather over time at a node that did not."""
         self.ports = list(ports)
         self.port = self.ports[home % len(self.ports)]
+        self.home = self.port if faithful else None
         self.timeout = timeout
         self.connections = {}
         self.suspects = {}
 
     def call(self, *words):
         """One attempt, with redirects. `ReplyError`, `NotSent` and `Lost` mean what they mean in `resp`."""
+        if self.home is not None and self.suspects.get(self.home, 0) < time.monotonic():
+            self.port = self.home
         for _ in range(MOVED_MAX):
             connection = self._connection()
             try:
