@@ -20,6 +20,7 @@ from .harness.report import main
 RUNS = (
     (("--ignore-encoding",), ("type/zset",)),
     ((), "type/string type/incr bitops bitfield expire scan multi quit type/hash".split()),
+    (("--ignore-encoding",), "type/list type/list-3".split()),
     (("--ignore-encoding",), "type/list-2 type/set".split()),
 )
 # A run waits for replies most of the time, so two share the cores well.

@@ -13,4 +13,4 @@ pub use map::{
     ClusterMap, Layout, NamespaceId, NamespaceRecord, NodeRecord, SHARDS_DEFAULT, SHARDS_MAX, ShardRecord, SlotRange,
     bootstrap,
 };
-pub use message::{Fitness, ForwardedReply, PeerMessage, Request, SnapshotChunk, SnapshotId};
+pub use message::{Fitness, ForwardedReply, PeerMessage, Request, SnapshotChunk, SnapshotId, Unblock};

@@ -1,7 +1,7 @@
 //! What nodes say to each other. The encoding lives in `protocol::peer`.
 
 use bytes::Bytes;
-use command::{Fault, Reply, SessionId, Work};
+use command::{Command, Fault, Reply, SessionId, Work};
 use consensus::{Message, SnapshotMeta};
 use stdx::{NodeId, ShardId};
 
@@ -31,6 +31,43 @@ pub enum ForwardedReply {
     Done(Reply),
     /// It was not, or nobody knows.
     Failed(Fault),
+    /// Not the answer: it waits for what it did not find, for as long as it wants to. Should it be sent elsewhere later,
+    /// it is to be sent as this command, if one is given.
+    Waits(Option<Command>),
+}
+
+/// Why a wait ends before what it waits for is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Unblock {
+    /// The client is gone: nobody will read the answer.
+    Gone = 1,
+    /// CLIENT UNBLOCK: as if its time were up.
+    Timeout = 2,
+    /// CLIENT UNBLOCK with an error.
+    Error = 3,
+    /// The client's node ends.
+    Forced = 4,
+}
+
+impl Unblock {
+    /// The value with this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Unblock> {
+        [Unblock::Gone, Unblock::Timeout, Unblock::Error, Unblock::Forced].into_iter().find(|u| *u as u8 == number)
+    }
+
+    /// What the client is told.
+    ///
+    /// # Errors
+    /// The fault, when the node and not a client ends the wait.
+    pub fn answer(self) -> Result<Reply, Fault> {
+        match self {
+            Unblock::Timeout => Ok(Reply::NullArray),
+            Unblock::Error => Ok(Reply::error("UNBLOCKED client unblocked via CLIENT UNBLOCK")),
+            Unblock::Gone | Unblock::Forced => Err(Fault::Unblocked),
+        }
+    }
 }
 
 /// Names one snapshot of one shard on the node that offers it.
@@ -115,6 +152,17 @@ pub enum PeerMessage {
     SessionClosed {
         /// The session.
         session: SessionId,
+    },
+    /// End a wait of a session, if it still waits.
+    Unblock {
+        /// The shard it waits on.
+        shard: ShardId,
+        /// The session.
+        session: SessionId,
+        /// Which of its waits.
+        number: u64,
+        /// Why.
+        how: Unblock,
     },
     /// "You fell behind my log: fetch this snapshot." The Raft message is to be stepped once the data is here.
     SnapshotOffer {

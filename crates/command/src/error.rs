@@ -50,6 +50,9 @@ pub enum Fault {
     /// The node is draining or shutting down.
     #[error("TRYAGAIN this node is shutting down; nothing was written, retry elsewhere")]
     ShuttingDown,
+    /// A wait was ended because the node that kept it ends, or lost the shard.
+    #[error("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)")]
+    Unblocked,
     /// A request or its effects exceed a limit.
     #[error("ERR {0}")]
     TooLarge(&'static str),
@@ -64,7 +67,7 @@ const LIMITS: [&str; 3] = [
 ];
 
 /// Every fault as it stands in a reply. Who leads is not said in words.
-const EVERY: [Fault; 12] = [
+const EVERY: [Fault; 13] = [
     Fault::NoLeader,
     Fault::NotLeader { leader: None },
     Fault::Overwritten,
@@ -74,6 +77,7 @@ const EVERY: [Fault; 12] = [
     Fault::DiskFull,
     Fault::Fenced,
     Fault::ShuttingDown,
+    Fault::Unblocked,
     Fault::TooLarge(LIMITS[0]),
     Fault::TooLarge(LIMITS[1]),
     Fault::TooLarge(LIMITS[2]),
@@ -113,7 +117,7 @@ impl Fault {
             | Fault::Overloaded
             | Fault::DiskFull
             | Fault::Fenced => Retry::Safe,
-            Fault::NotLeader { .. } | Fault::ShuttingDown => Retry::Elsewhere,
+            Fault::NotLeader { .. } | Fault::ShuttingDown | Fault::Unblocked => Retry::Elsewhere,
             Fault::OutcomeUnknown => Retry::Unknown,
             Fault::TooLarge(_) => Retry::Never,
         }

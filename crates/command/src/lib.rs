@@ -88,6 +88,18 @@ impl Command {
         self.spec.is_write()
     }
 
+    /// Whether it may make its connection wait: a blocking command, unless it is one that has to be asked to.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        let asks = |word: &Bytes| word.eq_ignore_ascii_case(b"block");
+        let option = |word: &&Bytes| !word.eq_ignore_ascii_case(b"streams");
+        match self.spec.group {
+            _ if !self.spec.flags.has(Flag::Blocking) => false,
+            Group::Stream => self.args.iter().take_while(option).any(asks),
+            _ => true,
+        }
+    }
+
     /// The size of its words, in bytes: what queues count.
     #[must_use]
     pub fn size_bytes(&self) -> usize {

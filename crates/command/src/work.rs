@@ -19,6 +19,15 @@ pub struct SessionId {
 pub enum Work {
     /// One command.
     Single(Command),
+    /// One command that waits when it finds nothing.
+    Blocking {
+        /// The command.
+        command: Command,
+        /// Counts the waits of the session: what ends one must not end a later one.
+        number: u64,
+        /// Milliseconds since the client asked, when it was sent here.
+        waited_ms: u64,
+    },
     /// What `EXEC` runs: all of the commands with nothing in between, or none when a watched key changed.
     Transaction {
         /// The queued commands, in order.
@@ -42,7 +51,7 @@ impl Work {
     #[must_use]
     pub fn is_read(&self) -> bool {
         match self {
-            Work::Single(command) => !command.spec.may_write(),
+            Work::Single(command) | Work::Blocking { command, .. } => !command.spec.may_write(),
             Work::Transaction { commands, .. } => commands.iter().all(|c| !c.spec.may_write()),
             Work::Watch { .. } | Work::Unwatch => false,
         }

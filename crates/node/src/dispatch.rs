@@ -4,14 +4,17 @@
 //! A request that may have been proposed elsewhere is never sent twice: when the link to that node breaks, a write ends
 //! with `OutcomeUnknown`; only what certainly was not proposed is dispatched again.
 //!
+//! A request that waits there for what it did not find stays under way until it is answered, however long. What ends its wait here
+//! (its client is gone, say) is sent after it. When the link breaks meanwhile, the wait there is ended as soon as there is one again.
+//!
 //! The requests of one session to one shard take effect in their order. One that came back is sent again only when the
 //! later ones of its session have come back, too; when one of those was carried out, or may have been, the earlier one
 //! fails, and nothing was written by it.
 
 use crate::io::Task;
 use crate::shared::Shared;
-use cluster::{ForwardedReply, PeerMessage};
-use command::{Fault, Reply, Retry, SessionId};
+use cluster::{ForwardedReply, PeerMessage, Unblock};
+use command::{Command, Fault, Reply, Retry, SessionId, Work};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +24,9 @@ use stdx::{Mono, NodeId, ShardId};
 pub const PARKED_MAX: usize = 16_384;
 /// Requests that may be under way to other nodes at once; one more is refused as overload.
 pub const FORWARDED_MAX: usize = 65_536;
+/// Waits at one node that are to be ended when there is a link to it; of more the oldest are forgotten. Those of a process that
+/// died are gone with it.
+const ORPHANS_MAX: usize = 16_384;
 /// How long before a request whose target refused it is tried again, so that two nodes with old knowledge do not play
 /// ping-pong.
 const RETRY_DELAY: Duration = Duration::from_millis(20);
@@ -55,10 +61,19 @@ struct Forwarded<R> {
     order: u64,
     task: Task<R>,
     to: NodeId,
+    /// It waits there: no deadline counts until it is answered.
+    waits: bool,
 }
 
 /// Requests whose order matters to somebody: those of one session to one shard.
 type Sequence = (ShardId, SessionId);
+
+/// Ends the wait of a task at the node it was sent to, if it has one: its client is told otherwise.
+fn forget_wait<R>(task: &Task<R>) -> Option<PeerMessage> {
+    let Work::Blocking { number, .. } = task.request.work else { return None };
+    let (shard, session) = (task.request.shard, task.request.session);
+    Some(PeerMessage::Unblock { shard, session, number, how: Unblock::Gone })
+}
 
 fn sequence<R>(task: &Task<R>) -> Sequence {
     (task.request.shard, task.request.session)
@@ -73,6 +88,10 @@ pub struct Dispatcher<R> {
     parked: BTreeMap<ShardId, VecDeque<Parked<R>>>,
     parked_count: usize,
     forwarded: BTreeMap<u64, Forwarded<R>>,
+    /// Requests under way that may wait, by session.
+    blocking: BTreeMap<SessionId, u64>,
+    /// Waits at other nodes that nobody here knows any more, to be ended when there is a link.
+    orphans: BTreeMap<NodeId, Vec<PeerMessage>>,
     next_id: u64,
     next_order: u64,
 }
@@ -89,6 +108,8 @@ impl<R> Dispatcher<R> {
             parked: BTreeMap::new(),
             parked_count: 0,
             forwarded: BTreeMap::new(),
+            blocking: BTreeMap::new(),
+            orphans: BTreeMap::new(),
             next_id: first_id,
             next_order: 0,
         }
@@ -124,9 +145,15 @@ impl<R> Dispatcher<R> {
     /// A peer answered a forwarded request.
     pub fn replied(&mut self, id: u64, outcome: ForwardedReply, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
         // An unknown id is an answer that came after its deadline: the client has been told.
-        let Some(Forwarded { order, task, .. }) = self.forwarded.remove(&id) else { return };
+        if let ForwardedReply::Waits(again) = outcome {
+            return self.waits(id, again);
+        }
+        let Some(Forwarded { order, mut task, .. }) = self.take(id) else { return };
         match outcome {
             ForwardedReply::Failed(Fault::NotLeader { .. } | Fault::ShuttingDown) => {
+                if task.patience.is_some() {
+                    task.renew(now);
+                }
                 self.park(Parked { order, task, since: now, not_before: now + RETRY_DELAY }, out);
             }
             ForwardedReply::Done(reply) => {
@@ -139,7 +166,52 @@ impl<R> Dispatcher<R> {
                 }
                 out.push(DispatchOutput::Reply(task.to, Err(fault)));
             }
+            ForwardedReply::Waits(_) => {}
         }
+    }
+
+    /// A request waits at the peer.
+    fn waits(&mut self, id: u64, again: Option<Command>) {
+        let Some(forwarded) = self.forwarded.get_mut(&id) else { return };
+        forwarded.waits = true;
+        if let (Some(again), Work::Blocking { command, .. }) = (again, &mut forwarded.task.request.work) {
+            *command = again;
+        }
+    }
+
+    /// A wait of a session is ended, wherever it is. Its task says so already; this finds those that rest.
+    pub fn unblock(
+        &mut self,
+        shard: ShardId,
+        session: SessionId,
+        number: u64,
+        how: Unblock,
+        out: &mut Vec<DispatchOutput<R>>,
+    ) {
+        if let Some(queue) = self.parked.get_mut(&shard)
+            && let Some(at) = queue.iter().position(|p| p.task.is_wait(session, number))
+        {
+            if let Some(parked) = queue.remove(at) {
+                self.parked_count -= 1;
+                out.push(DispatchOutput::Reply(parked.task.to, how.answer()));
+            }
+            if queue.is_empty() {
+                self.parked.remove(&shard);
+            }
+        }
+        let under_way = self.blocking.get(&session).and_then(|id| self.forwarded.get(id));
+        if let Some(f) = under_way.filter(|f| f.task.is_wait(session, number)) {
+            out.push(DispatchOutput::Send(f.to, PeerMessage::Unblock { shard, session, number, how }));
+        }
+    }
+
+    /// A request is not under way any more.
+    fn take(&mut self, id: u64) -> Option<Forwarded<R>> {
+        let taken = self.forwarded.remove(&id)?;
+        if taken.task.patience.is_some() {
+            self.blocking.remove(&taken.task.request.session);
+        }
+        Some(taken)
     }
 
     /// A request was carried out, or may have been: earlier ones of its session that came back must not be any more.
@@ -162,6 +234,8 @@ impl<R> Dispatcher<R> {
     /// A link to `node` is usable.
     pub fn link_up(&mut self, node: NodeId, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
         self.links.insert(node);
+        let orphans = self.orphans.remove(&node).unwrap_or_default();
+        out.extend(orphans.into_iter().map(|message| DispatchOutput::Send(node, message)));
         self.unpark(now, out);
     }
 
@@ -170,7 +244,14 @@ impl<R> Dispatcher<R> {
         self.links.remove(&node);
         let lost: Vec<u64> = self.forwarded.iter().filter(|(_, f)| f.to == node).map(|(id, _)| *id).collect();
         for id in lost {
-            let Some(Forwarded { order, task, .. }) = self.forwarded.remove(&id) else { continue };
+            let Some(Forwarded { order, mut task, .. }) = self.take(id) else { continue };
+            if let Some(message) = forget_wait(&task) {
+                let orphans = self.orphans.entry(node).or_default();
+                orphans.push(message);
+                let excess = orphans.len().saturating_sub(ORPHANS_MAX);
+                orphans.drain(..excess);
+                task.renew(now);
+            }
             if task.request.work.is_read() {
                 self.park(Parked { order, task, since: now, not_before: now + RETRY_DELAY }, out);
             } else {
@@ -188,9 +269,11 @@ impl<R> Dispatcher<R> {
     /// Time has passed.
     pub fn tick(&mut self, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
         self.unpark(now, out);
-        let late: Vec<u64> = self.forwarded.iter().filter(|(_, f)| now >= f.task.deadline).map(|(id, _)| *id).collect();
+        let late: Vec<u64> =
+            self.forwarded.iter().filter(|(_, f)| !f.waits && now >= f.task.deadline).map(|(id, _)| *id).collect();
         for id in late {
-            let Some(Forwarded { order, task, .. }) = self.forwarded.remove(&id) else { continue };
+            let Some(Forwarded { order, task, to, .. }) = self.take(id) else { continue };
+            out.extend(forget_wait(&task).map(|message| DispatchOutput::Send(to, message)));
             self.overtaken(order, &task, out);
             let fault = if task.request.work.is_read() { Fault::Deadline } else { Fault::OutcomeUnknown };
             out.push(DispatchOutput::Reply(task.to, Err(fault)));
@@ -205,6 +288,10 @@ impl<R> Dispatcher<R> {
 
     fn route(&mut self, parked: Parked<R>, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
         let Parked { order, task, since, .. } = parked;
+        if let Some(how) = task.ended() {
+            out.push(DispatchOutput::Reply(task.to, how.answer()));
+            return;
+        }
         let table = self.shared.table();
         let Some(handle) = table.shards.get(&task.request.shard) else {
             out.push(DispatchOutput::Reply(task.to, Err(Fault::NoLeader)));
@@ -214,7 +301,7 @@ impl<R> Dispatcher<R> {
             Some(leader) if leader == self.shared.node => {
                 out.push(DispatchOutput::Local { worker: handle.worker, task })
             }
-            Some(leader) if self.links.contains(&leader) => self.forward(leader, order, task, out),
+            Some(leader) if self.links.contains(&leader) => self.forward(leader, order, task, now, out),
             None if now.since(handle.leaderless_since()) > self.leader_wait && now.since(since) >= RETRY_DELAY => {
                 out.push(DispatchOutput::Reply(task.to, Err(Fault::NoLeader)));
             }
@@ -222,19 +309,27 @@ impl<R> Dispatcher<R> {
         }
     }
 
-    fn forward(&mut self, to: NodeId, order: u64, task: Task<R>, out: &mut Vec<DispatchOutput<R>>) {
+    fn forward(&mut self, to: NodeId, order: u64, mut task: Task<R>, now: Mono, out: &mut Vec<DispatchOutput<R>>) {
         if self.forwarded.len() >= FORWARDED_MAX {
             out.push(DispatchOutput::Reply(task.to, Err(Fault::Overloaded)));
             return;
         }
         let id = self.next_id;
         self.next_id += 1;
+        if let (Some(patience), Work::Blocking { waited_ms, .. }) = (&task.patience, &mut task.request.work) {
+            *waited_ms = u64::try_from(now.since(patience.since).as_millis()).unwrap_or(u64::MAX);
+            self.blocking.insert(task.request.session, id);
+        }
         out.push(DispatchOutput::Send(to, PeerMessage::Forward { id, request: task.request.clone() }));
-        self.forwarded.insert(id, Forwarded { order, task, to });
+        self.forwarded.insert(id, Forwarded { order, task, to, waits: false });
     }
 
     /// Keeps a request for later, in order.
     fn park(&mut self, parked: Parked<R>, out: &mut Vec<DispatchOutput<R>>) {
+        if let Some(how) = parked.task.ended() {
+            out.push(DispatchOutput::Reply(parked.task.to, how.answer()));
+            return;
+        }
         if self.parked_count >= PARKED_MAX {
             out.push(DispatchOutput::Reply(parked.task.to, Err(Fault::Overloaded)));
             return;

@@ -1,10 +1,12 @@
 //! The closed input and output enums of a worker's two machines.
 
+use crate::patience::{Ended, Patience};
 use bytes::Bytes;
-use cluster::{ClusterMap, Fitness, PeerMessage, Request};
-use command::{Fault, Reply};
+use cluster::{ClusterMap, Fitness, PeerMessage, Request, Unblock};
+use command::{Command, Fault, Reply, SessionId, Work};
 use consensus::{Entry, Membership, Message, Role, SnapshotMeta};
 use std::sync::Arc;
+use std::time::Duration;
 use stdx::{Mono, NodeId, ShardId};
 use storage::log::WriteSet;
 
@@ -17,6 +19,41 @@ pub struct Task<R> {
     pub deadline: Mono,
     /// Who waits.
     pub to: R,
+    /// Set where the request may wait for longer than until its deadline.
+    pub patience: Option<Patience>,
+}
+
+impl<R> Task<R> {
+    /// The task for a request that arrived at `now`.
+    #[must_use]
+    pub fn new(request: Request, now: Mono, to: R) -> Task<R> {
+        let patience = match &request.work {
+            Work::Blocking { waited_ms, .. } => {
+                Some(Patience { since: now - Duration::from_millis(*waited_ms), ended: Ended::default() })
+            }
+            _ => None,
+        };
+        let mut task = Task { request, deadline: now, to, patience };
+        task.renew(now);
+        task
+    }
+
+    /// What comes next with it may take as long as it might have taken when the request arrived.
+    pub fn renew(&mut self, now: Mono) {
+        self.deadline = now + Duration::from_millis(u64::from(self.request.timeout_ms));
+    }
+
+    /// How its wait was ended from outside, if it was.
+    #[must_use]
+    pub fn ended(&self) -> Option<Unblock> {
+        self.patience.as_ref().and_then(|p| p.ended.get())
+    }
+
+    /// Whether it is this wait of a session.
+    #[must_use]
+    pub fn is_wait(&self, session: SessionId, wait: u64) -> bool {
+        self.request.session == session && matches!(self.request.work, Work::Blocking { number, .. } if number == wait)
+    }
 }
 
 /// What the consensus side is told.
@@ -194,8 +231,22 @@ pub enum StateInput<R> {
     Event(StateEvent),
     /// Time has passed (expiry, deadlines); to be sent at least every 50 ms.
     Tick,
+    /// A wait is to end, if it still waits here.
+    Unblock {
+        /// The shard it waits on.
+        shard: ShardId,
+        /// Whose.
+        session: SessionId,
+        /// Which of the session's.
+        number: u64,
+        /// Why.
+        how: Unblock,
+    },
+    /// The link to a node broke, or it is not heard any more: nobody there is told anything, so nothing is to be taken for its
+    /// clients.
+    PeerLost(NodeId),
     /// A session ended: its watches are dropped.
-    SessionClosed(command::SessionId),
+    SessionClosed(SessionId),
     /// A flush of the engine finished.
     Flushed,
     /// A snapshot message (`SnapshotOffer`, `SnapshotFetch`, `SnapshotData`, `SnapshotGone`, `SnapshotDone`) from a peer.
@@ -209,6 +260,8 @@ pub enum StateInput<R> {
 pub enum StateOutput<R> {
     /// Answer a waiter.
     Reply(R, Result<Reply, Fault>),
+    /// The request of a peer waits here, for as long as it wants to. It is this command by now, if one is given.
+    Waits(R, Option<Command>),
     /// This node does not lead the shard: dispatch the task again. Nothing was proposed.
     Bounce(Task<R>, Option<NodeId>),
     /// Tell the consensus side.

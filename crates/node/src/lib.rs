@@ -20,6 +20,7 @@ mod dispatch;
 pub mod gateway;
 pub mod io;
 mod liveness;
+mod patience;
 mod shared;
 mod worker;
 
@@ -27,6 +28,7 @@ pub use boot::{Boot, Origin, WorkerBoot, boot, worker_of};
 pub use dispatch::{DispatchOutput, Dispatcher};
 pub use io::{ConsensusInput, ConsensusOutput, StateEvent, StateInput, StateOutput, Task};
 pub use liveness::{Liveness, LivenessOutput};
+pub use patience::{Ended, Patience};
 pub use shared::{Local, RouteTable, ShardHandle, Shared};
 pub use state::ScriptLimits;
 pub use worker::{ConsensusConfig, ConsensusSide, ReplicaBoot, SWEEP_INTERVAL, StateConfig, StateSide, TransferConfig};

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test file is not recognised as one by the lint outside its test functions.
 
 use bytes::Bytes;
-use cluster::{ForwardedReply, NodeRecord, PeerMessage, Request, bootstrap};
+use cluster::{ForwardedReply, NodeRecord, PeerMessage, Request, Unblock, bootstrap};
 use command::{Command, Fault, Reply, SessionId, Work};
 use node::{DispatchOutput, Dispatcher, RouteTable, ShardHandle, Shared, Task};
 use std::collections::BTreeMap;
@@ -60,6 +60,25 @@ impl Bench {
         self.dispatcher.submit(task, self.now, &mut self.out);
     }
 
+    fn submit_wait(&mut self, name: &'static str, client: u64) {
+        self.dispatcher.submit(wait(name, client, self.now), self.now, &mut self.out);
+    }
+
+    /// Milliseconds that the request sent last had waited.
+    fn waited_ms(&self) -> u64 {
+        let sent = self.out.iter().rev().find_map(|output| match output {
+            DispatchOutput::Send(_, PeerMessage::Forward { request, .. }) => Some(&request.work),
+            _ => None,
+        });
+        let Some(Work::Blocking { waited_ms, .. }) = sent else { panic!("{:?}", self.out) };
+        *waited_ms
+    }
+
+    fn unblock(&mut self, client: u64, number: u64, how: Unblock) {
+        let session = SessionId { node: NodeId(1), client };
+        self.dispatcher.unblock(SHARD, session, number, how, &mut self.out);
+    }
+
     fn replied(&mut self, name: &'static str, outcome: ForwardedReply) {
         self.dispatcher.replied(self.sent[name], outcome, self.now, &mut self.out);
     }
@@ -73,6 +92,9 @@ impl Bench {
                     let name = name_of(&request);
                     self.sent.insert(name, id);
                     format!("{name}>{}", to.0)
+                }
+                DispatchOutput::Send(to, PeerMessage::Unblock { session, number, how, .. }) => {
+                    format!("client {} wait {number} {how:?}>{}", session.client, to.0)
                 }
                 DispatchOutput::Send(to, message) => panic!("{to}: {message:?}"),
                 DispatchOutput::Local { task, .. } => format!("{}>here", task.to),
@@ -94,14 +116,26 @@ impl Bench {
 const NAMES: [&str; 4] = ["a", "b", "c", "x"];
 
 fn name_of(request: &Request) -> &'static str {
-    let Work::Single(command) = &request.work else { panic!("{request:?}") };
+    let (Work::Single(command) | Work::Blocking { command, .. }) = &request.work else { panic!("{request:?}") };
     let key = command.args[1].clone();
     NAMES.into_iter().find(|name| key == name.as_bytes()).unwrap()
 }
 
 fn task(name: &'static str, client: u64, now: Mono) -> Task<&'static str> {
-    let words = ["incr", name];
-    let args = words.iter().map(|w| Bytes::copy_from_slice(w.as_bytes())).collect();
+    task_of(Work::Single(command(&["incr", name])), name, client, now)
+}
+
+/// Wait 1 of a client.
+fn wait(name: &'static str, client: u64, now: Mono) -> Task<&'static str> {
+    let work = Work::Blocking { command: command(&["blpop", name, "0"]), number: 1, waited_ms: 0 };
+    task_of(work, name, client, now)
+}
+
+fn command(words: &[&str]) -> Command {
+    Command::parse(words.iter().map(|w| Bytes::copy_from_slice(w.as_bytes())).collect()).unwrap()
+}
+
+fn task_of(work: Work, name: &'static str, client: u64, now: Mono) -> Task<&'static str> {
     let request = Request {
         shard: SHARD,
         session: SessionId { node: NodeId(1), client },
@@ -109,9 +143,9 @@ fn task(name: &'static str, client: u64, now: Mono) -> Task<&'static str> {
         resp: 2,
         timeout_ms: 5000,
         stale_ok: false,
-        work: Work::Single(Command::parse(args).unwrap()),
+        work,
     };
-    Task { request, deadline: now + Duration::from_secs(5), to: name }
+    Task::new(request, now, name)
 }
 
 #[test]
@@ -163,4 +197,69 @@ fn what_a_worker_gave_back_stays_in_order() {
     bench.submit("x", 1);
     bench.wait(100);
     assert_eq!(bench.seen(), "a>2 b>2 c>2 x>2");
+}
+
+#[test]
+fn no_deadline_counts_while_a_request_waits_at_its_leader() {
+    let mut bench = Bench::new();
+    bench.submit_wait("a", 1);
+    bench.submit_wait("b", 2);
+    assert_eq!(bench.seen(), "a>2 b>2");
+    bench.replied("a", ForwardedReply::Waits(None));
+    bench.wait(5_000);
+    assert_eq!(bench.seen(), "client 2 wait 1 Gone>2 b:UNKNOWNOUTCOME", "nothing was heard of b");
+    bench.wait(100_000);
+    bench.replied("a", ForwardedReply::Done(Reply::OK));
+    assert_eq!(bench.seen(), "a:done");
+}
+
+#[test]
+fn a_wait_goes_on_at_the_next_leader() {
+    let mut bench = Bench::new();
+    bench.submit_wait("a", 1);
+    assert_eq!(bench.waited_ms(), 0);
+    assert_eq!(bench.seen(), "a>2");
+    bench.replied("a", ForwardedReply::Waits(Some(command(&["blpop", "x", "0"]))));
+    bench.wait(60_000);
+    bench.replied("a", ForwardedReply::Failed(MOVED));
+    bench.leader(3, 6);
+    bench.wait(100);
+    assert_eq!(bench.waited_ms(), 60_100);
+    assert_eq!(bench.seen(), "x>3", "as the command that it became");
+}
+
+#[test]
+fn a_wait_is_ended_where_it_is() {
+    let mut bench = Bench::new();
+    bench.submit_wait("a", 1);
+    assert_eq!(bench.seen(), "a>2");
+    bench.unblock(1, 2, Unblock::Timeout);
+    assert_eq!(bench.seen(), "", "another wait of the session");
+    bench.unblock(1, 1, Unblock::Timeout);
+    assert_eq!(bench.seen(), "client 1 wait 1 Timeout>2");
+    bench.replied("a", ForwardedReply::Failed(MOVED));
+    bench.unblock(1, 1, Unblock::Error);
+    assert_eq!(bench.seen(), "a:done", "it had come back");
+}
+
+/// Its connection ended it while it was on its way back here.
+#[test]
+fn a_wait_that_was_ended_is_not_dispatched_again() {
+    let mut bench = Bench::new();
+    let task = wait("a", 1, bench.now);
+    task.patience.as_ref().unwrap().ended.set(Unblock::Gone);
+    bench.dispatcher.bounced(task, bench.now, &mut bench.out);
+    assert_eq!(bench.seen(), "a:UNBLOCKED");
+}
+
+#[test]
+fn a_wait_behind_a_broken_link_is_ended_when_there_is_one() {
+    let mut bench = Bench::new();
+    bench.submit_wait("a", 1);
+    assert_eq!(bench.seen(), "a>2");
+    bench.replied("a", ForwardedReply::Waits(None));
+    bench.dispatcher.link_down(NodeId(2), bench.now, &mut bench.out);
+    assert_eq!(bench.seen(), "a:UNKNOWNOUTCOME", "it may have been served");
+    bench.dispatcher.link_up(NodeId(2), bench.now, &mut bench.out);
+    assert_eq!(bench.seen(), "client 1 wait 1 Gone>2");
 }

@@ -13,7 +13,6 @@ use node::{
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use stdx::{Mono, NodeId, Rng, ShardId, WallMs};
 use storage::log::{Log, LogOptions};
 use storage::{MemDisk, MemEngine, Store, StoreOptions};
@@ -87,8 +86,7 @@ impl Bench {
             stale_ok: false,
             work: Work::Single(Command::parse(args).unwrap()),
         };
-        let deadline = self.now + Duration::from_secs(5);
-        self.tell(StateInput::Tasks(vec![Task { request, deadline, to: line }]))
+        self.tell(StateInput::Tasks(vec![Task::new(request, self.now, line)]))
     }
 
     /// The oldest open proposal becomes committed.

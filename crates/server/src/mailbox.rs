@@ -4,7 +4,7 @@
 //! wakes each connection once, when the round is over: a wake costs more than an answer.
 
 use crate::peer::Peers;
-use cluster::PeerMessage;
+use cluster::{PeerMessage, Unblock};
 pub use node::gateway::Answer;
 use node::gateway::Closer;
 use parking_lot::Mutex;
@@ -59,6 +59,8 @@ pub struct Mailbox {
 #[derive(Debug, Default)]
 struct Inner {
     deliveries: Vec<Delivery>,
+    /// A wait of the connection that is to end, and how.
+    unblock: Option<(u64, Unblock)>,
     waker: Option<Waker>,
 }
 
@@ -67,6 +69,8 @@ struct Inner {
 pub enum Mail {
     /// Answers were moved into the connection's buffer.
     Answers,
+    /// This wait is to end, if the connection is still in it.
+    Unblock(u64, Unblock),
     /// The connection is to be closed.
     Closed,
 }
@@ -106,6 +110,9 @@ impl Mailbox {
             std::mem::swap(&mut inner.deliveries, out);
             return Poll::Ready(Mail::Answers);
         }
+        if let Some((number, how)) = inner.unblock.take() {
+            return Poll::Ready(Mail::Unblock(number, how));
+        }
         if self.is_closed() {
             return Poll::Ready(Mail::Closed);
         }
@@ -131,6 +138,11 @@ impl Closer for MailboxCloser {
 
     fn finish(&self) {
         self.0.finishing.store(true, Relaxed);
+        self.0.wake();
+    }
+
+    fn unblock(&self, number: u64, how: Unblock) {
+        self.0.inner.lock().unblock = Some((number, how));
         self.0.wake();
     }
 }

@@ -6,9 +6,9 @@ use crate::inbox::{Admission, Hurry, Inbox};
 use crate::mailbox::{Answer, Waiter, Wakes};
 use crate::peer::{Outbox, Peers};
 use crate::worker::Step;
-use cluster::{ClusterMap, Fitness, ForwardedReply, PeerMessage, Request};
-use command::Fault;
-use node::gateway::Gateway;
+use cluster::{ClusterMap, Fitness, ForwardedReply, PeerMessage, Request, Unblock};
+use command::{Command, Fault};
+use node::gateway::{Blocked, Gateway};
 use node::{
     ConsensusInput, DispatchOutput, Dispatcher, Liveness, LivenessOutput, RouteTable, ShardHandle, Shared, StateInput,
     Task, worker_of,
@@ -21,7 +21,6 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
 use stdx::{NodeId, ShardId};
 use storage::Store;
 
@@ -280,8 +279,27 @@ impl Node {
     pub fn forward_began(&self, from: NodeId, id: u64, request: Request) -> Task<Waiter> {
         let client = request.session.client;
         *self.forwarded.lock().entry((from, client)).or_default() += 1;
-        let deadline = clock::now() + Duration::from_millis(u64::from(request.timeout_ms));
-        Task { request, deadline, to: Waiter::Peer { node: from, id, client } }
+        Task::new(request, clock::now(), Waiter::Peer { node: from, id, client })
+    }
+
+    /// A request waits here: a peer is told, so that it does not give up on it.
+    pub fn waits(&self, to: Waiter, again: Option<Command>, wakes: &mut Wakes) {
+        if let Waiter::Peer { node, id, .. } = to {
+            wakes.send(node, PeerMessage::ForwardReply { id, outcome: ForwardedReply::Waits(again) });
+        }
+    }
+
+    /// Ends the wait of a connection, wherever its request is.
+    pub fn unblock(&self, blocked: &Blocked, how: Unblock, wakes: &mut Wakes) {
+        let Blocked { session, shard, number, .. } = *blocked;
+        blocked.end(how);
+        self.worker(shard).state.send(StateInput::Unblock { shard, session, number, how });
+        self.dispatch(wakes, |dispatcher, out| dispatcher.unblock(shard, session, number, how, out));
+    }
+
+    /// Nothing is to be taken for clients of a node that cannot be told.
+    fn peer_lost(&self, id: NodeId) {
+        self.workers.iter().for_each(|w| w.state.send(StateInput::PeerLost(id)));
     }
 
     /// Whether a connection of a peer has requests under way here.
@@ -313,6 +331,7 @@ impl Node {
                     suspects = true;
                     leaders = true;
                     self.tell_consensus(|| ConsensusInput::Silent(id));
+                    self.peer_lost(id);
                     // What was sent there will not be answered in time, if ever: its waiters are told now, and later
                     // requests wait for the election instead of for a node that is paused.
                     self.dispatch(wakes, |dispatcher, out| dispatcher.link_down(id, clock::now(), out));
@@ -378,6 +397,7 @@ impl Node {
         let now = clock::now();
         self.liveness(&mut wakes, |liveness, _| liveness.link_down(id, now));
         self.tell_consensus(|| ConsensusInput::LinkDown(id));
+        self.peer_lost(id);
         self.dispatch(&mut wakes, |dispatcher, out| dispatcher.link_down(id, now, out));
         wakes.finish(&self.peers);
         self.publish_suspects();

@@ -69,7 +69,10 @@ impl Network {
         let link = self.links.entry((from, to)).or_default();
         let stream = matches!(
             message,
-            PeerMessage::Forward { .. } | PeerMessage::ForwardReply { .. } | PeerMessage::SessionClosed { .. }
+            PeerMessage::Forward { .. }
+                | PeerMessage::ForwardReply { .. }
+                | PeerMessage::SessionClosed { .. }
+                | PeerMessage::Unblock { .. }
         );
         if link.cuts > 0 || (stream && link.torn) {
             link.torn = true;

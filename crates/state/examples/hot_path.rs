@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use command::Command;
-use state::{Directory, Env, Layout, Leading, Overlay, ProposalBuilder, Scripts, Watches, evaluate_read};
+use state::{Awaited, Directory, Env, Layout, Leading, Overlay, ProposalBuilder, Scripts, Watches, evaluate_read};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -48,6 +48,7 @@ fn main() -> Result<(), EngineError> {
     let env = Env { db: 0, now_ms: 1_700_000_000_000, proven_ms: 0, layout: Layout::Colocated, resp3: false };
     let (mut base, mut overlay, mut watches) = (Base::default(), Overlay::new(), Watches::new());
     let (directory, mut rng, mut scripts) = (Directory::new(), Rng::new(1), Scripts::default());
+    let mut awaited = Awaited::default();
     let mut pending = std::collections::VecDeque::new();
 
     let start = Instant::now();
@@ -55,8 +56,14 @@ fn main() -> Result<(), EngineError> {
     for sequence in 1..=(OPERATIONS / GROUP) as u64 {
         let began = Instant::now();
         let mut builder = ProposalBuilder::new(sequence);
-        let mut on =
-            Leading { base: &base, overlay: &mut overlay, watches: &mut watches, rng: &mut rng, scripts: &mut scripts };
+        let mut on = Leading {
+            base: &base,
+            overlay: &mut overlay,
+            watches: &mut watches,
+            awaited: &mut awaited,
+            rng: &mut rng,
+            scripts: &mut scripts,
+        };
         for _ in 0..GROUP {
             let i = on.rng.below(KEYS as u64) as usize;
             builder.evaluate(&mut on, env, &sets[i])?;

@@ -7,6 +7,7 @@ use crate::records::{self, Flags, Head, KeyBuf, Name, Record, Type};
 use crate::reply::{Outcome, Stop, WRONG_TYPE, fail};
 use crate::scripting::Scripts;
 use crate::txn::{Txn, decode_number};
+use crate::wait::Wait;
 use bytes::Bytes;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ pub(crate) struct Ctx<'a> {
     pub(crate) scripts: Option<&'a mut Scripts>,
     /// Whether a key was found expired at a time that the log does not prove yet.
     pub(crate) unproven: Cell<bool>,
+    /// What a blocking command that found nothing waits for.
+    pub(crate) wait: Option<Wait>,
 }
 
 pub(crate) enum Access<'a> {
@@ -162,13 +165,13 @@ impl Ctx<'_> {
         let mut key = Bytes::from(buf);
         let value = key.split_off(key_len);
         txn.put(key, value);
-        txn.watches.touch(name.db(), name.user());
+        txn.touch(name.db(), name.user());
         Ok(())
     }
 
     /// Tells watchers that a key changed which is otherwise written in sub-records alone.
     pub(crate) fn touch(&mut self, name: &Name) -> Outcome<()> {
-        self.txn()?.watches.touch(name.db(), name.user());
+        self.txn()?.touch(name.db(), name.user());
         Ok(())
     }
 
@@ -181,7 +184,7 @@ impl Ctx<'_> {
     /// Removes a key but leaves its sub-records, which another key has taken over.
     pub(crate) fn detach(&mut self, name: &Name, record: &Record) -> Outcome<()> {
         self.erase(name, record)?;
-        self.txn()?.watches.touch(name.db(), name.user());
+        self.txn()?.touch(name.db(), name.user());
         Ok(())
     }
 
@@ -189,7 +192,7 @@ impl Ctx<'_> {
     pub(crate) fn remove_expired(&mut self, name: &Name, record: &Record) -> Outcome<()> {
         self.discard(name, record)?;
         self.erase(name, record)?;
-        self.txn()?.watches.touch_expired(name.db(), name.user());
+        self.txn()?.touch_expired(name.db(), name.user());
         Ok(())
     }
 

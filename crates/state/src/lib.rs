@@ -1,7 +1,7 @@
 //! The evaluator: a command and a shard's state go in, effects (a write batch) and a reply come out.
 //!
 //! ```text
-//!   Command ─▶ ProposalBuilder::evaluate ─▶ Evaluated { reply, effects, observed }     many per log entry
+//!   Command ─▶ ProposalBuilder::evaluate ─▶ Evaluated { reply, effects, observed, wait }     many per log entry
 //!                │        ▲                      │ finish
 //!                ▼        │ reads                ▼
 //!             Overlay ── merged over ── View   Batch ─▶ log ─▶ apply, Directory::observe, Overlay::retire
@@ -21,6 +21,7 @@
 pub mod rdb;
 pub mod records;
 
+mod awaited;
 mod directory;
 mod overlay;
 mod watches;
@@ -31,6 +32,7 @@ mod proposal;
 mod read;
 mod sweep;
 mod txn;
+mod wait;
 
 mod bits;
 mod dispatch;
@@ -51,6 +53,7 @@ mod packed;
 mod parse;
 mod reply;
 
+pub use awaited::Awaited;
 pub use directory::{DATABASES, Directory};
 pub use env::{Env, Layout};
 pub use overlay::{Merged, Overlay};
@@ -59,4 +62,5 @@ pub use proposal::{Evaluated, Leading, ProposalBuilder, Transaction};
 pub use read::{evaluate_read, serves};
 pub use scripting::{ScriptLimits, Scripts};
 pub use sweep::{Collected, Expired};
+pub use wait::Wait;
 pub use watches::{Outcome as WatchOutcome, TooManyWatched, Watches};

@@ -1,15 +1,18 @@
 //! Building the next log entry: commands that arrive together are evaluated one after another into one batch.
 
+use crate::awaited::Awaited;
 use crate::ctx::{Access, Ctx};
 use crate::dispatch;
 use crate::env::Env;
 use crate::overlay::Overlay;
+use crate::records::Type;
 use crate::reply::Stop;
 use crate::scripting::Scripts;
 use crate::txn::{Draft, Txn};
+use crate::wait::Wait;
 use crate::watches::Watches;
 use bytes::Bytes;
-use command::{Command, Reply, SessionId};
+use command::{Command, Flag, Reply, SessionId};
 use std::cell::Cell;
 use stdx::Rng;
 use storage::{Batch, EngineError, View};
@@ -23,6 +26,8 @@ pub struct Leading<'a> {
     pub overlay: &'a mut Overlay,
     /// Who watches which keys.
     pub watches: &'a mut Watches,
+    /// Which keys are waited for.
+    pub awaited: &'a mut Awaited,
     /// Randomness.
     pub rng: &'a mut Rng,
     /// What runs scripts.
@@ -42,6 +47,8 @@ pub struct Evaluated {
     /// Whether the reply rests on a key's having expired at a time that no applied entry proves: it may leave only with
     /// an entry stamped no earlier. See `ProposalBuilder::prove_time`.
     pub unproven: bool,
+    /// A blocking command found nothing: it may wait, or be answered `reply`, which stands for nothing.
+    pub wait: Option<Wait>,
 }
 
 /// The commands of one EXEC.
@@ -89,7 +96,10 @@ impl ProposalBuilder {
     /// # Errors
     /// When the engine cannot read; the replica is then to be fenced and the builder dropped.
     pub fn evaluate(&mut self, on: &mut Leading<'_>, env: Env, cmd: &Command) -> Result<Evaluated, EngineError> {
-        self.run(on, env, |ctx| dispatch::run(ctx, cmd))
+        let evaluated = self.run(on, env, |ctx| dispatch::run(ctx, cmd))?;
+        // A script does not wait, whatever it calls.
+        let wait = evaluated.wait.filter(|_| cmd.spec.flags.has(Flag::Blocking));
+        Ok(Evaluated { wait, ..evaluated })
     }
 
     /// Evaluates what EXEC runs: one unit at one time. A command that fails answers its error in its place and undoes
@@ -98,7 +108,22 @@ impl ProposalBuilder {
     /// # Errors
     /// As `evaluate`.
     pub fn execute(&mut self, on: &mut Leading<'_>, env: Env, txn: Transaction<'_>) -> Result<Evaluated, EngineError> {
-        self.run(on, env, |ctx| dispatch::run_all(ctx, txn.commands))
+        let evaluated = self.run(on, env, |ctx| dispatch::run_all(ctx, txn.commands))?;
+        Ok(Evaluated { wait: None, ..evaluated })
+    }
+
+    /// The type of the value that a key holds, as far as it is proposed.
+    ///
+    /// # Errors
+    /// As `evaluate`.
+    pub fn kind_of(&mut self, on: &mut Leading<'_>, env: Env, key: &[u8]) -> Result<Option<Type>, EngineError> {
+        let mut kind = None;
+        self.run(on, env, |ctx| {
+            let name = ctx.name(key)?;
+            kind = ctx.read(&name)?.map(|record| record.head.kind);
+            Ok(Reply::Null)
+        })?;
+        Ok(kind)
     }
 
     /// Files a session's watch on `keys`. The reply must wait for `observed`: a read that follows it must not see less
@@ -135,6 +160,7 @@ impl ProposalBuilder {
             base: on.base,
             overlay: on.overlay,
             watches: on.watches,
+            awaited: on.awaited,
             draft: &mut self.draft,
             observed: Cell::new(None),
         };
@@ -153,11 +179,13 @@ impl ProposalBuilder {
             base: on.base,
             overlay: on.overlay,
             watches: on.watches,
+            awaited: on.awaited,
             draft: &mut self.draft,
             observed: Cell::new(None),
         };
         let access = Access::Write(txn);
-        let mut ctx = Ctx { env, rng: on.rng, access, scripts: Some(on.scripts), unproven: Cell::new(false) };
+        let mut ctx =
+            Ctx { env, rng: on.rng, access, scripts: Some(on.scripts), unproven: Cell::new(false), wait: None };
         let reply = match work(&mut ctx) {
             Ok(reply) | Err(Stop::Reply(reply)) => reply,
             Err(Stop::Engine(e)) => return Err(e),
@@ -167,6 +195,7 @@ impl ProposalBuilder {
             Access::Read { .. } => None,
         };
         let unproven = ctx.unproven.get();
-        Ok(Evaluated { reply, effects: self.draft.writes > before, observed, unproven })
+        let wait = ctx.wait;
+        Ok(Evaluated { reply, effects: self.draft.writes > before, observed, unproven, wait })
     }
 }

@@ -14,7 +14,8 @@ use storage::{EngineError, View};
 /// The caller has made sure that the view is recent enough for the level of consistency asked for.
 ///
 /// `None` when the reply rests on a key's having expired at a time that the log does not prove yet: the next leader's
-/// clock may be behind, and the key would come back; or when it needs what only a leader has (scripts). Then the command belongs
+/// clock may be behind, and the key would come back; or when it needs what only a leader has (scripts), or may wait for what it did not
+/// find. Then the command belongs
 /// to the leader's `ProposalBuilder`.
 ///
 /// # Errors
@@ -30,9 +31,9 @@ pub fn evaluate_read(
         return Ok(None);
     }
     let access = Access::Read { view, directory };
-    let mut ctx = Ctx { env, rng, access, scripts: None, unproven: Cell::new(false) };
+    let mut ctx = Ctx { env, rng, access, scripts: None, unproven: Cell::new(false), wait: None };
     match dispatch::run(&mut ctx, cmd) {
-        Ok(reply) | Err(Stop::Reply(reply)) => Ok((!ctx.unproven.get()).then_some(reply)),
+        Ok(reply) | Err(Stop::Reply(reply)) => Ok((!ctx.unproven.get() && ctx.wait.is_none()).then_some(reply)),
         Err(Stop::Engine(e)) => Err(e),
     }
 }

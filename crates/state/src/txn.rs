@@ -1,5 +1,6 @@
 //! Reading and writing on a leader: the applied base, the overlay above it, and the batch that is being built.
 
+use crate::awaited::Awaited;
 use crate::directory::read_directory;
 use crate::overlay::{Hit, Merged, Overlay};
 use crate::records::{self, FIRST_FLUSH_KEYSPACE, System};
@@ -82,12 +83,25 @@ pub(crate) struct Txn<'a> {
     pub(crate) base: &'a dyn View,
     pub(crate) overlay: &'a mut Overlay,
     pub(crate) watches: &'a mut Watches,
+    pub(crate) awaited: &'a mut Awaited,
     pub(crate) draft: &'a mut Draft,
     /// The newest proposal whose effects were seen.
     pub(crate) observed: Cell<Option<u64>>,
 }
 
 impl Txn<'_> {
+    /// A key was changed: those who watch it and those who wait for it are concerned.
+    pub(crate) fn touch(&mut self, db: u16, key: &[u8]) {
+        self.watches.touch(db, key);
+        self.awaited.touch(db, key);
+    }
+
+    /// The remains of an expired key were removed.
+    pub(crate) fn touch_expired(&mut self, db: u16, key: &[u8]) {
+        self.watches.touch_expired(db, key);
+        self.awaited.touch(db, key);
+    }
+
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
         match self.overlay.get(key) {
             Hit::Miss => self.base.get(key),

@@ -22,6 +22,7 @@ pub mod linearizability;
 mod lives;
 pub mod model;
 mod options;
+mod queue;
 mod reference;
 mod register;
 mod scan;
@@ -37,6 +38,7 @@ pub use expiry::Expiry;
 pub use fate::{Fate, fate, is_settled};
 pub use history::{ClientId, Namespace, Operation, Outcome, Request, Violation};
 pub use options::Options;
+pub use queue::Queue;
 pub use register::Register;
 pub use scan::Scan;
 pub use set::Set;
@@ -83,7 +85,7 @@ pub trait Workload: Send {
 /// The workloads, by name.
 #[must_use]
 pub fn names() -> &'static [&'static str] {
-    &["counter", "register", "append", "set", "strings", "hashes", "bank", "expiry", "scan"]
+    &["counter", "register", "append", "set", "strings", "hashes", "bank", "expiry", "scan", "queue"]
 }
 
 /// The workload called `name`, its mix of commands drawn from `seed`.
@@ -99,6 +101,7 @@ pub fn by_name(name: &str, options: &Options, seed: u64) -> Option<Box<dyn Workl
         "bank" => Box::new(Bank::new(options, seed)),
         "expiry" => Box::new(Expiry::new(options, seed)),
         "scan" => Box::new(Scan::new(options, seed)),
+        "queue" => Box::new(Queue::new(options, seed)),
         _ => return None,
     })
 }

@@ -1,5 +1,6 @@
 //! The connections of this node: who they are and what they do, for CLIENT LIST, INFO and KILL.
 
+use cluster::Unblock;
 use command::Reply;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ pub trait Closer: Send + Sync {
     fn close(&self);
     /// The node ends: what was asked is answered, what comes after is refused, then the connection is closed.
     fn finish(&self);
+    /// This wait of the connection is to end, if it still waits.
+    fn unblock(&self, number: u64, how: Unblock);
 }
 
 /// What the protocol state of a connection says about itself.
@@ -62,6 +65,8 @@ pub struct Client {
     /// When it connected.
     pub since: Mono,
     killed: AtomicBool,
+    /// The wait it is in; 0 while it is in none.
+    blocked: AtomicU64,
     profile: Mutex<Profile>,
     activity: Mutex<Activity>,
     closer: Box<dyn Closer>,
@@ -84,6 +89,15 @@ impl Client {
         self.profile.lock().clone_from(profile);
     }
 
+    /// Records the wait the connection is in, if any.
+    pub fn set_blocked(&self, number: Option<u64>) {
+        self.blocked.store(number.unwrap_or(0), Relaxed);
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.blocked.load(Relaxed) > 0
+    }
+
     fn kill(&self) {
         if !self.killed.swap(true, Relaxed) {
             self.closer.close();
@@ -102,7 +116,10 @@ impl Client {
         let p = self.profile.lock().clone();
         let a = *self.activity.lock();
         let mut flags = String::new();
-        for (set, flag) in [(p.multi.is_some(), 'x'), (p.readonly, 'r'), (p.no_evict, 'e'), (p.no_touch, 'T')] {
+        let blocked = self.is_blocked();
+        for (set, flag) in
+            [(p.multi.is_some(), 'x'), (blocked, 'b'), (p.readonly, 'r'), (p.no_evict, 'e'), (p.no_touch, 'T')]
+        {
             if set {
                 flags.push(flag);
             }
@@ -214,6 +231,7 @@ impl Clients {
             laddr,
             since: now,
             killed: AtomicBool::new(false),
+            blocked: AtomicU64::new(0),
             profile: Mutex::new(Profile { resp: 2, ..Profile::default() }),
             activity: Mutex::new(Activity { at: now, ..Activity::default() }),
             closer,
@@ -255,12 +273,31 @@ impl Clients {
         (chosen.len(), chosen.iter().any(|c| c.id == caller))
     }
 
+    /// Ends the wait of a connection; whether it was in one.
+    pub fn unblock(&self, id: u64, how: Unblock) -> bool {
+        let client = self.live.lock().get(&id).cloned();
+        client.is_some_and(|client| match client.blocked.swap(0, Relaxed) {
+            0 => false,
+            number => {
+                client.closer.unblock(number, how);
+                true
+            }
+        })
+    }
+
+    /// How many connections wait for what a blocking command did not find.
+    #[must_use]
+    pub fn blocked(&self) -> usize {
+        self.live.lock().values().filter(|client| client.is_blocked()).count()
+    }
+
     /// Kills connections that were idle for `idle`, if given, and those that left output unread for `stall`.
     pub fn sweep(&self, now: Mono, idle: Option<Duration>, stall: Duration) {
         for client in self.live.lock().values() {
             let a = *client.activity.lock();
             let still = now.since(a.at);
-            if idle.is_some_and(|limit| still > limit && a.output == 0) || (a.output > 0 && still > stall) {
+            let idles = a.output == 0 && !client.is_blocked();
+            if idle.is_some_and(|limit| still > limit && idles) || (a.output > 0 && still > stall) {
                 client.kill();
             }
         }

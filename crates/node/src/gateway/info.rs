@@ -108,6 +108,7 @@ fn server(port: Port, cx: Context<'_>, out: &mut String) {
 
 fn clients(cx: Context<'_>, out: &mut String) {
     let connected = cx.gateway.clients.len();
+    let blocked = cx.gateway.clients.blocked();
     let max = cx.gateway.settings.max_clients();
     title(
         "Clients",
@@ -115,7 +116,7 @@ fn clients(cx: Context<'_>, out: &mut String) {
             ("connected_clients", &connected),
             ("cluster_connections", &0),
             ("maxclients", &max),
-            ("blocked_clients", &0),
+            ("blocked_clients", &blocked),
             ("tracking_clients", &0),
         ],
         out,

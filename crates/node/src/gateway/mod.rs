@@ -35,7 +35,7 @@ mod tests;
 pub use action::{Action, Finish, Outcome};
 pub use clients::{Client, Clients, Closer, Filter, Profile};
 pub use context::{Context, Facts, Gateway, Usage};
-pub use pipeline::{Answer, Pipeline, Way};
+pub use pipeline::{Answer, Blocked, Pipeline, Way};
 pub use route::read;
 pub use session::{Port, Session};
 pub use settings::{Changed, Settings};

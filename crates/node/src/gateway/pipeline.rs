@@ -2,9 +2,11 @@
 
 use super::action::Finish;
 use super::session::Session;
+use crate::io::Task;
+use crate::patience::Ended;
 use crate::shared::RouteTable;
-use cluster::Request;
-use command::{Fault, Reply};
+use cluster::{Request, Unblock};
+use command::{Fault, Reply, SessionId, Work};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use stdx::{NodeId, ShardId};
@@ -47,6 +49,28 @@ pub struct Pipeline<M> {
     reads: usize,
     /// Bytes of replies that wait for earlier ones.
     ready_bytes: usize,
+    blocked: Option<Blocked>,
+}
+
+/// A command that may wait, under way: until it is answered its connection takes up no other.
+#[derive(Clone, Debug)]
+pub struct Blocked {
+    slot: u64,
+    /// Whose it is.
+    pub session: SessionId,
+    /// Where it waits.
+    pub shard: ShardId,
+    /// Which of the session's waits it is.
+    pub number: u64,
+    ended: Ended,
+}
+
+impl Blocked {
+    /// Ends the wait for whoever holds its task on this node. The local worker of the shard and the dispatcher are to be
+    /// told, for the case that it rests with one of them.
+    pub fn end(&self, how: Unblock) {
+        self.ended.set(how);
+    }
 }
 
 /// How requests get to the leader of their shard.
@@ -68,7 +92,7 @@ struct UnderWay {
 
 impl<M> Default for Pipeline<M> {
     fn default() -> Pipeline<M> {
-        Pipeline { first: 0, entries: VecDeque::new(), ways: SmallVec::new(), reads: 0, ready_bytes: 0 }
+        Pipeline { first: 0, entries: VecDeque::new(), ways: SmallVec::new(), reads: 0, ready_bytes: 0, blocked: None }
     }
 }
 
@@ -123,6 +147,20 @@ impl<M> Pipeline<M> {
         self.push(State::Asked { shard, finish }, manner, read)
     }
 
+    /// Notes that the request of this number may wait, if its task says so.
+    pub fn may_block<R>(&mut self, slot: u64, task: &Task<R>) {
+        if let (Some(patience), Work::Blocking { number, .. }) = (&task.patience, &task.request.work) {
+            let (session, shard, ended) = (task.request.session, task.request.shard, patience.ended.clone());
+            self.blocked = Some(Blocked { slot, session, shard, number: *number, ended });
+        }
+    }
+
+    /// The command that may wait and is not answered, if there is one.
+    #[must_use]
+    pub fn blocked(&self) -> Option<&Blocked> {
+        self.blocked.as_ref()
+    }
+
     /// Takes requests to several shards; the number under which their answers are to be delivered, by part.
     pub fn fanned(&mut self, parts: Vec<(ShardId, Way)>, finish: Finish, manner: M) -> u64 {
         parts.iter().for_each(|(shard, way)| self.sent(*shard, *way));
@@ -152,6 +190,7 @@ impl<M> Pipeline<M> {
         let reply = match &mut entry.state {
             State::Ready(_) => return,
             State::Asked { shard, finish } => {
+                self.blocked.take_if(|blocked| blocked.slot == slot);
                 session.answered(*shard);
                 answered(&mut self.ways, *shard);
                 match (std::mem::replace(finish, Finish::Plain), answer) {

@@ -52,6 +52,8 @@ pub struct Session {
     pub(super) touched: SmallVec<[ShardId; 2]>,
     pub(super) close: bool,
     pub(super) mute: bool,
+    /// Commands so far that may have waited.
+    waits: u64,
     /// Requests under way.
     outstanding: SmallVec<[(ShardId, u32); 2]>,
     /// Calls counted since the last `Tally::flush`.
@@ -82,6 +84,7 @@ impl Session {
             touched: SmallVec::new(),
             close: false,
             mute: false,
+            waits: 0,
             outstanding: SmallVec::new(),
             tally: Tally::default(),
         }
@@ -195,7 +198,13 @@ impl Session {
             return Action::Reply(reply);
         }
         let shard = routed.shard.id;
-        Action::Dispatch(self.request(shard, Work::Single(command), stale_ok, cx), Finish::Plain)
+        let work = if command.may_wait() {
+            self.waits += 1;
+            Work::Blocking { command, number: self.waits, waited_ms: 0 }
+        } else {
+            Work::Single(command)
+        };
+        Action::Dispatch(self.request(shard, work, stale_ok, cx), Finish::Plain)
     }
 
     /// A request on behalf of this connection.

@@ -18,6 +18,8 @@ impl Closer for NoCloser {
     fn finish(&self) {}
 
     fn close(&self) {}
+
+    fn unblock(&self, _number: u64, _how: ::cluster::Unblock) {}
 }
 
 struct World {
@@ -126,6 +128,7 @@ fn words(command: &command::Command) -> String {
 fn request_line(r: &Request) -> String {
     let work = match &r.work {
         Work::Single(command) => words(command),
+        Work::Blocking { command, number, .. } => format!("wait {number} {}", words(command)),
         Work::Transaction { commands, watched } => {
             format!("transaction watched={watched} {}", commands.iter().map(words).collect::<Vec<_>>().join("; "))
         }

@@ -4,7 +4,7 @@ use super::frame::{Frame, FrameError, MAX_BODY_BYTES, decode_frame, encode_frame
 use super::hello::PROTOCOL_VERSION;
 use super::wire::Wire;
 use bytes::{Bytes, BytesMut};
-use cluster::{Fitness, ForwardedReply, PeerMessage, Request, SnapshotChunk, SnapshotId};
+use cluster::{Fitness, ForwardedReply, PeerMessage, Request, SnapshotChunk, SnapshotId, Unblock};
 use command::SessionId;
 use consensus::{Message, SnapshotMeta};
 use stdx::codec::{DecodeError, Put, Reader};
@@ -25,6 +25,7 @@ mod tag {
     pub(super) const SNAPSHOT_DATA: u8 = 11;
     pub(super) const SNAPSHOT_GONE: u8 = 12;
     pub(super) const SNAPSHOT_DONE: u8 = 13;
+    pub(super) const UNBLOCK: u8 = 14;
 }
 
 /// Appends the frame of `message` to `out`; frames may follow each other in one buffer.
@@ -63,6 +64,7 @@ fn kind(message: &PeerMessage) -> u8 {
         PeerMessage::SnapshotData { .. } => tag::SNAPSHOT_DATA,
         PeerMessage::SnapshotGone { .. } => tag::SNAPSHOT_GONE,
         PeerMessage::SnapshotDone { .. } => tag::SNAPSHOT_DONE,
+        PeerMessage::Unblock { .. } => tag::UNBLOCK,
     }
 }
 
@@ -112,6 +114,11 @@ fn put_body(message: &PeerMessage, out: &mut Vec<u8>) {
             node.put(out);
             installed.put(out);
         }
+        PeerMessage::Unblock { shard, session, number, how } => {
+            (*shard, *number).put(out);
+            session.put(out);
+            how.put(out);
+        }
     }
 }
 
@@ -156,8 +163,22 @@ fn take_body(kind: u8, r: &mut Reader) -> Result<Option<PeerMessage>, DecodeErro
             let (node, installed) = (NodeId::read(r)?, bool::read(r)?);
             PeerMessage::SnapshotDone { shard, id: SnapshotId(id), node, installed }
         }
+        tag::UNBLOCK => {
+            let (shard, number) = Wire::read(r)?;
+            PeerMessage::Unblock { shard, number, session: SessionId::read(r)?, how: Unblock::read(r)? }
+        }
         _ => return Ok(None),
     }))
+}
+
+impl Wire for Unblock {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.put_u8(*self as u8);
+    }
+
+    fn read(r: &mut Reader) -> Result<Unblock, DecodeError> {
+        Unblock::from_number(r.u8()?).ok_or(DecodeError::Malformed("way to end a wait"))
+    }
 }
 
 impl Wire for SnapshotChunk {

@@ -2,7 +2,7 @@
 
 use super::wire::{Wire, take_count};
 use cluster::ForwardedReply;
-use command::{Fault, Reply};
+use command::{Command, Fault, Reply};
 use stdx::NodeId;
 use stdx::codec::{DecodeError, Put, Reader};
 
@@ -18,6 +18,7 @@ const RESERVED_ELEMENTS: usize = 64;
 
 const DONE: u8 = 1;
 const FAILED: u8 = 2;
+const WAITS: u8 = 3;
 
 impl Wire for ForwardedReply {
     fn put(&self, out: &mut Vec<u8>) {
@@ -30,6 +31,10 @@ impl Wire for ForwardedReply {
                 out.put_u8(FAILED);
                 fault.put(out);
             }
+            ForwardedReply::Waits(again) => {
+                out.put_u8(WAITS);
+                again.put(out);
+            }
         }
     }
 
@@ -37,6 +42,7 @@ impl Wire for ForwardedReply {
         Ok(match r.u8()? {
             DONE => ForwardedReply::Done(Replies { left: MAX_ELEMENTS }.take(r, 0)?),
             FAILED => ForwardedReply::Failed(Fault::read(r)?),
+            WAITS => ForwardedReply::Waits(Option::<Command>::read(r)?),
             _ => return Err(DecodeError::Malformed("kind of outcome")),
         })
     }
@@ -182,6 +188,7 @@ impl Wire for Fault {
                 out.put_u8(10);
                 out.put_bytes(sentence.as_bytes());
             }
+            Fault::Unblocked => out.put_u8(11),
         }
     }
 
@@ -197,6 +204,7 @@ impl Wire for Fault {
             8 => Fault::Fenced,
             9 => Fault::ShuttingDown,
             10 => Fault::too_large(&String::read(r)?),
+            11 => Fault::Unblocked,
             _ => return Err(DecodeError::Malformed("kind of fault")),
         })
     }

@@ -1,7 +1,7 @@
 use super::frame::{FrameError, HEADER_BYTES, MAX_BODY_BYTES};
 use super::{Hello, MAX_CLUSTER_ID_BYTES, PROTOCOL_VERSION, Standing, bytes_wanted, decode, encode_into};
 use bytes::{Bytes, BytesMut};
-use cluster::{Fitness, ForwardedReply, PeerMessage, Request, SnapshotChunk, SnapshotId};
+use cluster::{Fitness, ForwardedReply, PeerMessage, Request, SnapshotChunk, SnapshotId, Unblock};
 use command::{Command, Fault, Reply, SessionId, Work};
 use consensus::{Entry, EntryKind, Membership, Message, MessageKind, SnapshotMeta};
 use proptest::collection::vec;
@@ -115,7 +115,10 @@ fn samples() -> Vec<PeerMessage> {
         forward(Work::Transaction { commands: vec![command("GET k"), command("client id")], watched: true }),
         forward(Work::Watch { keys: vec![Bytes::from_static(b"k")], continues: true }),
         forward(Work::Unwatch),
+        forward(Work::Blocking { command: command("BLPOP a b 0"), number: 300, waited_ms: 1_000 }),
         answer(ForwardedReply::Done(every_reply)),
+        answer(ForwardedReply::Waits(None)),
+        answer(ForwardedReply::Waits(Some(command("BLPOP a 0")))),
         PeerMessage::SessionClosed { session: SessionId { node: NodeId(2), client: 77 } },
         PeerMessage::SnapshotOffer { shard, id, meta: meta(), stamp_ms: 8, message: raft_message() },
         PeerMessage::SnapshotFetch { shard, id, after: Some(Bytes::from_static(b"k")), max_bytes: 1024 },
@@ -132,6 +135,10 @@ fn samples() -> Vec<PeerMessage> {
         PeerMessage::SnapshotGone { shard, id },
         PeerMessage::SnapshotDone { shard, id, node: NodeId(3), installed: false },
     ];
+    let session = SessionId { node: NodeId(2), client: 77 };
+    for how in [Unblock::Gone, Unblock::Timeout, Unblock::Error, Unblock::Forced] {
+        all.push(PeerMessage::Unblock { shard, session, number: 300, how });
+    }
     all.extend(every_fault().into_iter().map(|f| answer(ForwardedReply::Failed(f))));
     all
 }
@@ -148,6 +155,7 @@ fn every_fault() -> Vec<Fault> {
         Fault::DiskFull,
         Fault::Fenced,
         Fault::ShuttingDown,
+        Fault::Unblocked,
         Fault::REQUEST_TOO_LARGE,
     ]
 }

@@ -11,6 +11,7 @@ const SINGLE: u8 = 1;
 const TRANSACTION: u8 = 2;
 const WATCH: u8 = 3;
 const UNWATCH: u8 = 4;
+const BLOCKING: u8 = 5;
 
 impl Wire for Request {
     fn put(&self, out: &mut Vec<u8>) {
@@ -65,6 +66,11 @@ impl Wire for Work {
                 keys.put(out);
             }
             Work::Unwatch => out.put_u8(UNWATCH),
+            Work::Blocking { command, number, waited_ms } => {
+                out.put_u8(BLOCKING);
+                (*number, *waited_ms).put(out);
+                command.put(out);
+            }
         }
     }
 
@@ -74,6 +80,10 @@ impl Wire for Work {
             TRANSACTION => Work::Transaction { watched: bool::read(r)?, commands: Vec::read(r)? },
             WATCH => Work::Watch { continues: bool::read(r)?, keys: Vec::read(r)? },
             UNWATCH => Work::Unwatch,
+            BLOCKING => {
+                let (number, waited_ms) = Wire::read(r)?;
+                Work::Blocking { command: Command::read(r)?, number, waited_ms }
+            }
             _ => return Err(DecodeError::Malformed("kind of work")),
         })
     }

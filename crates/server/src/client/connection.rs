@@ -12,7 +12,7 @@ use crate::clock;
 use crate::mailbox::{Delivery, Mail, Mailbox, Waiter, Wakes};
 use crate::node::Node;
 use bytes::BytesMut;
-use cluster::{PeerMessage, Request};
+use cluster::{PeerMessage, Request, Unblock};
 use command::{Args, Fault, Reply, SessionId};
 use node::gateway::{Action, Client, Context, Finish, Outcome, Pipeline, Port, Session, Way};
 use node::{RouteTable, StateInput, Task};
@@ -35,6 +35,8 @@ const READ_BYTES: usize = 64 * 1024;
 const READS_UNDER_WAY_MAX: usize = 64;
 /// Encoded replies at which no further command is taken up and no further answer encoded until some were written.
 const OUTPUT_PAUSE_BYTES: usize = 256 * 1024;
+/// Bytes that a connection may send ahead while a command of it waits. It is read only to notice its end.
+const INPUT_AHEAD_BYTES: usize = 64 * 1024;
 /// Capacity an empty output buffer may keep between bursts.
 const OUTPUT_KEEP_BYTES: usize = 16 * 1024;
 /// Room reserved at once for a word that is being received: what a client only claims takes no memory beyond this.
@@ -53,6 +55,8 @@ thread_local! {
 enum Event {
     Bytes(usize),
     Answers,
+    /// CLIENT UNBLOCK for this wait.
+    Unblock(u64, Unblock),
     Writable,
     /// The node ends.
     Finish,
@@ -100,6 +104,8 @@ pub struct Connection {
     local: Vec<Vec<Task<Waiter>>>,
     elsewhere: Vec<Task<Waiter>>,
     last_command: &'static str,
+    /// The wait as the registry knows it.
+    blocked: Option<u64>,
     closing: bool,
     /// The node ends: commands are refused.
     finishing: bool,
@@ -137,6 +143,7 @@ impl Connection {
             deliveries: Vec::new(),
             elsewhere: Vec::new(),
             last_command: "",
+            blocked: None,
             closing: false,
             finishing: false,
             grace: None,
@@ -151,6 +158,7 @@ impl Connection {
         tracing::debug!(client = self.client.id, ?end, "connection closed");
         self.session.tally.flush(&self.node.gateway.stats);
         self.forget_watches();
+        self.end_wait(None, Unblock::Gone);
         if end == End::Orderly && self.closing {
             // Boxed: a connection that is served needs no room for this.
             Box::pin(self.linger()).await;
@@ -169,9 +177,11 @@ impl Connection {
                 Event::Bytes(0) => return End::Orderly,
                 Event::Bytes(n) => self.received += n as u64,
                 Event::Answers => self.take_answers(),
+                Event::Unblock(number, how) => self.end_wait(Some(number), how),
                 Event::Writable => {}
                 Event::Finish => {
                     self.finishing = true;
+                    self.end_wait(None, Unblock::Forced);
                     self.grace = Some(Box::pin(tokio::time::sleep(FINISH_GRACE)));
                 }
                 Event::GraceOver => {
@@ -183,6 +193,8 @@ impl Connection {
             loop {
                 self.encode_ready();
                 let ran = self.run_commands();
+                // Whoever reads a reply finds that the wait is over.
+                self.publish_wait();
                 if self.write().is_err() {
                     return End::Failed;
                 }
@@ -211,7 +223,11 @@ impl Connection {
 
     fn poll_event(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<Event>> {
         if let Poll::Ready(mail) = self.mailbox.poll(cx, &mut self.deliveries) {
-            return Poll::Ready(Ok(if mail == Mail::Closed { Event::Closed } else { Event::Answers }));
+            return Poll::Ready(Ok(match mail {
+                Mail::Answers => Event::Answers,
+                Mail::Unblock(number, how) => Event::Unblock(number, how),
+                Mail::Closed => Event::Closed,
+            }));
         }
         if !self.finishing && self.mailbox.is_finishing() {
             return Poll::Ready(Ok(Event::Finish));
@@ -251,6 +267,7 @@ impl Connection {
     /// Whether another command may be taken up.
     fn may_take(&self) -> bool {
         !self.closing
+            && self.pipeline.blocked().is_none()
             && self.pipeline.len() < self.node.config.limits.connection_queue
             && self.pipeline.reads() < READS_UNDER_WAY_MAX
             && self.may_encode()
@@ -262,7 +279,8 @@ impl Connection {
 
     /// A closing connection is read no more; one at its limits is read later.
     fn may_read(&self) -> bool {
-        self.may_take()
+        let waits = !self.closing && self.pipeline.blocked().is_some() && self.input.len() < INPUT_AHEAD_BYTES;
+        waits || self.may_take()
     }
 
     /// Takes up commands from the input; whether there was any.
@@ -335,6 +353,7 @@ impl Connection {
         self.session.sent(shard);
         let slot = self.pipeline.asked(shard, finish, way, request.work.is_read(), manner);
         let task = self.task(request, slot, 0, now);
+        self.pipeline.may_block(slot, &task);
         self.send(task, way);
     }
 
@@ -357,8 +376,7 @@ impl Connection {
     }
 
     fn task(&self, request: Request, slot: u64, part: u32, now: Mono) -> Task<Waiter> {
-        let deadline = now + Duration::from_millis(u64::from(request.timeout_ms));
-        Task { request, deadline, to: Waiter::Client { mailbox: self.mailbox.clone(), slot, part } }
+        Task::new(request, now, Waiter::Client { mailbox: self.mailbox.clone(), slot, part })
     }
 
     /// Hands the batch's requests over.
@@ -452,6 +470,23 @@ impl Connection {
             while matches!(self.stream.read(&mut scratch).await, Ok(n) if n > 0) {}
         };
         let _ = tokio::time::timeout(LINGER, discard).await;
+    }
+
+    fn publish_wait(&mut self) {
+        let blocked = self.pipeline.blocked().map(|b| b.number);
+        if blocked != self.blocked {
+            self.blocked = blocked;
+            self.client.set_blocked(blocked);
+        }
+    }
+
+    /// Ends the wait of the connection, if it is in one, or in this one.
+    fn end_wait(&mut self, number: Option<u64>, how: Unblock) {
+        if let Some(blocked) = self.pipeline.blocked().filter(|b| number.is_none_or(|n| n == b.number)) {
+            let mut wakes = Wakes::default();
+            self.node.unblock(blocked, how, &mut wakes);
+            wakes.finish(&self.node.peers);
+        }
     }
 
     fn forget_watches(&self) {

@@ -51,9 +51,10 @@ impl Lane {
             | PeerMessage::SnapshotFetch { .. }
             | PeerMessage::SnapshotGone { .. }
             | PeerMessage::SnapshotDone { .. } => Lane::Entries,
-            PeerMessage::Forward { .. } | PeerMessage::ForwardReply { .. } | PeerMessage::SessionClosed { .. } => {
-                Lane::Requests
-            }
+            PeerMessage::Forward { .. }
+            | PeerMessage::ForwardReply { .. }
+            | PeerMessage::SessionClosed { .. }
+            | PeerMessage::Unblock { .. } => Lane::Requests,
             PeerMessage::SnapshotData { .. } => Lane::Chunks,
         }
     }
@@ -202,7 +203,7 @@ fn size(message: &PeerMessage) -> usize {
             message.entries.iter().map(|e| e.data.len() + MESSAGE_OVERHEAD).sum()
         }
         PeerMessage::Forward { request, .. } => match &request.work {
-            Work::Single(command) => command.size_bytes(),
+            Work::Single(command) | Work::Blocking { command, .. } => command.size_bytes(),
             Work::Transaction { commands, .. } => commands.iter().map(command::Command::size_bytes).sum(),
             Work::Watch { keys, .. } => keys.iter().map(bytes::Bytes::len).sum(),
             Work::Unwatch => 0,

@@ -27,6 +27,8 @@ struct Batch {
     consensus: Vec<ConsensusInput>,
     raft: usize,
     tasks: Vec<Task<Waiter>>,
+    /// Behind the tasks, whose waits they end.
+    unblocks: Vec<StateInput<Waiter>>,
 }
 
 impl Router {
@@ -48,6 +50,9 @@ impl Router {
             PeerMessage::Hibernate { shards } => self.hibernate(shards),
             PeerMessage::Forward { id, request } => self.forward(id, request),
             PeerMessage::ForwardReply { id, outcome } => self.replies.push((id, outcome)),
+            PeerMessage::Unblock { shard, session, number, how } => {
+                self.batch(shard).unblocks.push(StateInput::Unblock { shard, session, number, how });
+            }
             PeerMessage::SessionClosed { session } => {
                 for worker in &self.node.workers {
                     worker.state.send(StateInput::SessionClosed(session));
@@ -126,6 +131,7 @@ impl Router {
             if !batch.tasks.is_empty() {
                 self.node.submit_local(at, std::mem::take(&mut batch.tasks), &mut self.wakes);
             }
+            inbox.state.send_all(&mut batch.unblocks, Hurry::Soon);
         }
         self.node.replied(&mut self.replies, &mut self.wakes);
         self.wakes.finish(&self.node.peers);

@@ -87,6 +87,7 @@ impl Effects {
         for output in out.drain(..) {
             match output {
                 StateOutput::Reply(to, answer) => node.answer(to, answer, &mut self.wakes),
+                StateOutput::Waits(to, again) => node.waits(to, again, &mut self.wakes),
                 StateOutput::Bounce(task, leader) => self.bounced.push((task, leader)),
                 StateOutput::Consensus(input) => {
                     proposed |= matches!(input, ConsensusInput::Propose { .. });

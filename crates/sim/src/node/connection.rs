@@ -1,12 +1,13 @@
 //! One client's connection, served as crates/server/src/client/connection.rs serves it, with words in place of bytes.
 
 use super::Waiter;
-use cluster::Request;
+use bytes::Bytes;
+use cluster::{Request, Unblock};
 use command::{Args, Reply, SessionId};
-use node::gateway::{Action, Answer, Closer, Context, Finish, Gateway, Outcome, Pipeline, Port, Session, Way};
+use node::gateway::{Action, Answer, Blocked, Closer, Context, Finish, Gateway, Outcome, Pipeline, Port, Session, Way};
 use node::{RouteTable, Task};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 use stdx::{Mono, NodeId, ShardId, WallMs};
 
 /// Nobody kills simulated clients through CLIENT KILL: their connections end from their own side.
@@ -16,6 +17,8 @@ impl Closer for NoCloser {
     fn close(&self) {}
 
     fn finish(&self) {}
+
+    fn unblock(&self, _number: u64, _how: Unblock) {}
 }
 
 /// A task and how it travels.
@@ -29,6 +32,8 @@ pub struct Connection {
     session: Session,
     /// Whether CLIENT REPLY throws the reply away.
     pipeline: Pipeline<bool>,
+    /// Commands that were read and not taken up.
+    input: VecDeque<Args>,
 }
 
 impl Connection {
@@ -37,7 +42,8 @@ impl Connection {
         let (here, there) = (format!("sim{}:1", node.0), format!("client:{number}"));
         let client = gateway.clients.connect(there, here, now, Box::new(NoCloser)).ok()?;
         let id = SessionId { node, client: client.id };
-        Some(Connection { number, node, id, session: Session::new(id, port), pipeline: Pipeline::default() })
+        let (session, pipeline) = (Session::new(id, port), Pipeline::default());
+        Some(Connection { number, node, id, session, pipeline, input: VecDeque::new() })
     }
 
     /// Who this is for the shards.
@@ -50,8 +56,32 @@ impl Connection {
         self.session.watched_shards()
     }
 
+    /// The command that may wait and is not answered.
+    pub fn blocked(&self) -> Option<&Blocked> {
+        self.pipeline.blocked()
+    }
+
+    /// Whether commands can be taken up.
+    pub fn has_more(&self) -> bool {
+        !self.input.is_empty() && self.blocked().is_none()
+    }
+
+    /// Reads commands.
+    pub fn take(&mut self, commands: Vec<Vec<Bytes>>) {
+        self.input.extend(commands.into_iter().map(|words| words.into_iter().collect::<Args>()));
+    }
+
+    /// Takes up what was read, up to a command that waits.
+    pub fn run(&mut self, gateway: &Gateway, table: &Arc<RouteTable>, now: Mono, wall: WallMs, out: &mut Vec<Sent>) {
+        while self.blocked().is_none()
+            && let Some(args) = self.input.pop_front()
+        {
+            self.command(args, gateway, table, now, wall, out);
+        }
+    }
+
     /// Runs one command through the session.
-    pub fn command(
+    fn command(
         &mut self,
         args: Args,
         gateway: &Gateway,
@@ -80,12 +110,13 @@ impl Connection {
         let way = self.pipeline.way(&request, table, self.node);
         self.session.sent(request.shard);
         let slot = self.pipeline.asked(request.shard, finish, way, request.work.is_read(), mute);
-        (way, self.task(request, slot, 0, now))
+        let task = self.task(request, slot, 0, now);
+        self.pipeline.may_block(slot, &task);
+        (way, task)
     }
 
     fn task(&self, request: Request, slot: u64, part: u32, now: Mono) -> Task<Waiter> {
-        let deadline = now + Duration::from_millis(u64::from(request.timeout_ms));
-        Task { request, deadline, to: Waiter::Client { connection: self.number, slot, part } }
+        Task::new(request, now, Waiter::Client { connection: self.number, slot, part })
     }
 
     /// An answer arrived.

@@ -11,10 +11,10 @@ pub use start::{Start, records};
 
 use crate::invariants::Seen;
 use bytes::Bytes;
-use cluster::{Fitness, ForwardedReply, PeerMessage, Request};
+use cluster::{Fitness, ForwardedReply, PeerMessage, Request, Unblock};
 use command::{Fault, Reply, Work};
 use connection::Connection;
-use node::gateway::{Gateway, Port, Way};
+use node::gateway::{Blocked, Gateway, Port, Way};
 use node::{
     ConsensusInput, DispatchOutput, Dispatcher, Liveness, LivenessOutput, RouteTable, Shared, StateInput, Task,
     worker_of,
@@ -53,6 +53,8 @@ pub enum NodeEffect {
     Send(NodeId, PeerMessage),
     /// Replies leave a connection.
     Replies(u64, Vec<Reply>),
+    /// A connection takes up the commands behind one that waited.
+    GoOn(u64),
     /// The consensus side of a worker has something to do.
     StepConsensus(usize),
     /// The state side of a worker has something to do.
@@ -108,6 +110,10 @@ impl SimNode {
             }
             PeerMessage::Forward { id, request } => self.forward(from, id, request, now, wall, out),
             PeerMessage::ForwardReply { id, outcome } => self.dispatch(out, |d, o| d.replied(id, outcome, now, o)),
+            PeerMessage::Unblock { shard, session, number, how } => {
+                let worker = self.worker_of(shard);
+                self.state_input(worker, StateInput::Unblock { shard, session, number, how }, out);
+            }
             PeerMessage::SessionClosed { session } => {
                 for worker in 0..self.workers.len() {
                     self.state_input(worker, StateInput::SessionClosed(session), out);
@@ -144,9 +150,8 @@ impl SimNode {
             return;
         }
         *self.forwarded.entry((from, client)).or_default() += 1;
-        let deadline = now + Duration::from_millis(u64::from(request.timeout_ms));
         let worker = self.worker_of(request.shard);
-        let task = Task { request, deadline, to: Waiter::Peer { node: from, id, client } };
+        let task = Task::new(request, now, Waiter::Peer { node: from, id, client });
         self.state_input(worker, StateInput::Tasks(vec![task]), out);
     }
 
@@ -160,6 +165,7 @@ impl SimNode {
             self.links.remove(&peer);
             self.liveness.link_down(peer, now);
             self.tell_consensus(|| ConsensusInput::LinkDown(peer), out);
+            self.peer_lost(peer, out);
             self.dispatch(out, |d, o| d.link_down(peer, now, o));
         }
     }
@@ -285,9 +291,8 @@ impl SimNode {
         let Some(mut opened) = self.connections.remove(&connection) else { return };
         let table = self.shared.table();
         let mut tasks = Vec::new();
-        for words in commands {
-            opened.command(words.into_iter().collect(), &self.gateway, &table, now, wall, &mut tasks);
-        }
+        opened.take(commands);
+        opened.run(&self.gateway, &table, now, wall, &mut tasks);
         let replies = opened.ready();
         if !replies.is_empty() {
             out.push(NodeEffect::Replies(connection, replies));
@@ -304,6 +309,13 @@ impl SimNode {
     /// A client's connection ended.
     pub fn disconnect(&mut self, connection: u64, out: &mut Vec<NodeEffect>) {
         let Some(closed) = self.connections.remove(&connection) else { return };
+        if let Some(blocked) = closed.blocked() {
+            let Blocked { session, shard, number, .. } = *blocked;
+            let how = Unblock::Gone;
+            blocked.end(how);
+            self.state_input(self.worker_of(shard), StateInput::Unblock { shard, session, number, how }, out);
+            self.dispatch(out, |d, o| d.unblock(shard, session, number, how, o));
+        }
         self.gateway.clients.disconnect(closed.session_id().client);
         let table = self.shared.table();
         for shard in closed.watched() {
@@ -325,6 +337,9 @@ impl SimNode {
                 let replies = opened.ready();
                 if !replies.is_empty() {
                     out.push(NodeEffect::Replies(connection, replies));
+                }
+                if opened.has_more() {
+                    out.push(NodeEffect::GoOn(connection));
                 }
             }
             Waiter::Peer { node, id, client } => {
@@ -365,6 +380,7 @@ impl SimNode {
                 LivenessOutput::Send(to, message) => out.push(NodeEffect::Send(to, message)),
                 LivenessOutput::Silent(node) => {
                     self.tell_consensus(|| ConsensusInput::Silent(node), out);
+                    self.peer_lost(node, out);
                     self.dispatch(out, |d, o| d.link_down(node, now, o));
                     self.dispatch(out, |d, o| d.leaders_changed(now, o));
                 }
@@ -381,6 +397,13 @@ impl SimNode {
                 // Membership is static here: maps differ in addresses only, which the simulator has none of.
                 LivenessOutput::NewMap(_) => {}
             }
+        }
+    }
+
+    /// Nothing is to be taken for clients of a node that cannot be told.
+    fn peer_lost(&mut self, peer: NodeId, out: &mut Vec<NodeEffect>) {
+        for worker in 0..self.workers.len() {
+            self.state_input(worker, StateInput::PeerLost(peer), out);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{NodeEffect, SimNode, Waiter};
 use crate::invariants::Seen;
-use cluster::PeerMessage;
+use cluster::{ForwardedReply, PeerMessage};
 use command::Fault;
 use node::{ConsensusInput, ConsensusOutput, ConsensusSide, StateEvent, StateInput, StateOutput, StateSide};
 use std::collections::VecDeque;
@@ -103,6 +103,12 @@ impl SimNode {
         for effect in effects {
             match effect {
                 StateOutput::Reply(to, outcome) => self.answer(to, outcome, out),
+                StateOutput::Waits(to, again) => {
+                    if let Waiter::Peer { node, id, .. } = to {
+                        let outcome = ForwardedReply::Waits(again);
+                        out.push(NodeEffect::Send(node, PeerMessage::ForwardReply { id, outcome }));
+                    }
+                }
                 StateOutput::Bounce(task, leader) => match task.to {
                     Waiter::Peer { .. } => self.answer(task.to, Err(Fault::NotLeader { leader }), out),
                     Waiter::Client { .. } => self.dispatch(out, |d, o| d.bounced(task, now, o)),

@@ -422,7 +422,7 @@ fn refusal(reply: &Reply) -> Option<Refusal> {
             Some(Refusal::Moved(slot, NodeId(node)))
         }
         "UNKNOWNOUTCOME" => Some(Refusal::Unknown),
-        "TRYAGAIN" | "CLUSTERDOWN" | "BUSY" | "OOM" | "LOADING" | "EXECABORT" => Some(Refusal::Refused),
+        "UNBLOCKED" | "TRYAGAIN" | "CLUSTERDOWN" | "BUSY" | "OOM" | "LOADING" | "EXECABORT" => Some(Refusal::Refused),
         _ => None,
     }
 }

@@ -124,6 +124,10 @@ impl World {
             NodeEffect::Replies(connection, replies) => {
                 self.after(Duration::from_micros(100), Event::Replies(connection, replies));
             }
+            NodeEffect::GoOn(connection) => {
+                let more = Event::Commands { node: id, connection, port: None, commands: Vec::new() };
+                self.after(Duration::from_micros(1), more);
+            }
             NodeEffect::StepConsensus(w) => {
                 let delay = Duration::from_micros(1 + self.steps.below(STEP_US_MAX));
                 self.schedule(id, life, w, delay, |d| &mut d.consensus, Event::StepConsensus(id, life, w));

@@ -90,9 +90,10 @@ fn flush(ctx: &mut Ctx<'_>, db: u16) -> Outcome<()> {
     Ok(())
 }
 
-/// Tells watchers of a database that the keys in it change which exist.
+/// Tells watchers of a database that the keys in it change which exist, and those who wait that any may.
 fn touch_watched(ctx: &mut Ctx<'_>, db: u16) -> Outcome<()> {
     let keyspace = ctx.keyspace(db)?;
+    ctx.txn()?.awaited.touch_all(db);
     for key in ctx.txn()?.watches.watched_in(db) {
         let Some(value) = ctx.get(Name::new(db, keyspace, &key).record())? else { continue };
         let expired = Record::decode(&value)?.expired(ctx.env.now_ms);

@@ -76,7 +76,7 @@ pub(super) fn rpop(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
     pop(ctx, cmd, Side::Right)
 }
 
-fn side(word: &[u8]) -> Outcome<Side> {
+pub(super) fn side(word: &[u8]) -> Outcome<Side> {
     match () {
         () if is(word, "left") => Ok(Side::Left),
         () if is(word, "right") => Ok(Side::Right),
@@ -84,12 +84,13 @@ fn side(word: &[u8]) -> Outcome<Side> {
     }
 }
 
-pub(super) fn lmpop(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
-    let keys = ranged(&cmd.args[1], 1, i64::MAX, "ERR numkeys should be greater than 0")?;
-    let at = usize::try_from(keys).ok().and_then(|n| n.checked_add(2)).filter(|at| *at < cmd.args.len());
+/// What LMPOP and BLMPOP are asked for, from the word on that says how many keys there are.
+pub(super) fn several(words: &[Bytes]) -> Outcome<(&[Bytes], Side, u64)> {
+    let keys = ranged(&words[0], 1, i64::MAX, "ERR numkeys should be greater than 0")?;
+    let at = usize::try_from(keys).ok().and_then(|n| n.checked_add(1)).filter(|at| *at < words.len());
     let Some(at) = at else { return fail(SYNTAX) };
-    let side = side(&cmd.args[at])?;
-    let count = match &cmd.args[at + 1..] {
+    let side = side(&words[at])?;
+    let count = match &words[at + 1..] {
         [] => 1,
         [word, count, rest @ ..] if is(word, "count") => {
             let count = ranged(count, 1, i64::MAX, "ERR count should be greater than 0")?;
@@ -100,18 +101,29 @@ pub(super) fn lmpop(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
         }
         _ => return fail(SYNTAX),
     };
-    for key in &cmd.args[2..at] {
+    Ok((&words[1..at], side, count))
+}
+
+/// Takes up to `count` elements from the first list that has some, with its key.
+pub(super) fn take_first(ctx: &mut Ctx<'_>, keys: &[Bytes], side: Side, count: u64) -> Outcome<Option<Reply>> {
+    for key in keys {
         let mut list = Writer::open(ctx, key)?;
         if list.exists() {
             let elements = take(ctx, &mut list, side, count)?;
             list.commit(ctx)?;
-            return Ok(Reply::Array(vec![Reply::Bulk(key.clone()), elements]));
+            return Ok(Some(Reply::Array(vec![Reply::Bulk(key.clone()), elements])));
         }
     }
-    Ok(Reply::NullArray)
+    Ok(None)
 }
 
-fn move_one(ctx: &mut Ctx<'_>, [from, to]: [&Bytes; 2], out: Side, into: Side) -> Outcome {
+pub(super) fn lmpop(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
+    let (keys, side, count) = several(&cmd.args[1..])?;
+    Ok(take_first(ctx, keys, side, count)?.unwrap_or(Reply::NullArray))
+}
+
+/// Moves an element; null when there is none.
+pub(super) fn move_one(ctx: &mut Ctx<'_>, [from, to]: [&Bytes; 2], out: Side, into: Side) -> Outcome {
     let mut source = Writer::open(ctx, from)?;
     if !source.exists() {
         return Ok(Reply::Null);

@@ -2,6 +2,7 @@
 //! and indexes are dense: position `i` is index `head + i`. Ends and positions are therefore found without a search.
 //! A change in the middle moves the shorter side.
 
+mod blocking;
 mod body;
 mod ends;
 mod middle;
@@ -27,6 +28,11 @@ pub(crate) const ROWS: &[Row] = &[
     writes("lmpop", ends::lmpop),
     writes("lmove", ends::lmove),
     writes("rpoplpush", ends::rpoplpush),
+    writes("blpop", blocking::blpop),
+    writes("brpop", blocking::brpop),
+    writes("blmpop", blocking::blmpop),
+    writes("blmove", blocking::blmove),
+    writes("brpoplpush", blocking::brpoplpush),
     reads("llen", positions::llen),
     reads("lindex", positions::lindex),
     reads("lrange", positions::lrange),

@@ -6,7 +6,7 @@ use super::{
     successor, system_key, user_key_of_meta, write_value,
 };
 use crate::packed;
-use crate::{Env, Layout, Leading, Overlay, ProposalBuilder, Scripts, Watches};
+use crate::{Awaited, Env, Layout, Leading, Overlay, ProposalBuilder, Scripts, Watches};
 use bytes::Bytes;
 use command::{Command, slot_of};
 use std::collections::BTreeMap;
@@ -159,9 +159,16 @@ impl Bench {
         self.sequence += 1;
         let (mut overlay, mut watches, mut rng, mut scripts) =
             (Overlay::new(), Watches::new(), Rng::new(1), Scripts::default());
+        let mut awaited = Awaited::default();
         let base = MapView(&self.view);
-        let mut on =
-            Leading { base: &base, overlay: &mut overlay, watches: &mut watches, rng: &mut rng, scripts: &mut scripts };
+        let mut on = Leading {
+            base: &base,
+            overlay: &mut overlay,
+            watches: &mut watches,
+            awaited: &mut awaited,
+            rng: &mut rng,
+            scripts: &mut scripts,
+        };
         let mut builder = ProposalBuilder::new(self.sequence);
         let reply = builder.evaluate(&mut on, env, &cmd).unwrap().reply;
         assert!(!reply.is_error(), "{words:?}: {reply:?}");

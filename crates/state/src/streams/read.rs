@@ -5,16 +5,19 @@ use super::id::Id;
 use super::stream::Stream;
 use crate::ctx::Ctx;
 use crate::parse::{ReplyMeter, int_arg, integer, is};
+use crate::records::Type;
 use crate::reply::{Outcome, SYNTAX, fail, fail_with};
+use crate::wait::{Wait, milliseconds};
 use bytes::Bytes;
 use command::{Command, Reply};
+use std::time::Duration;
 
 /// What XREAD or XREADGROUP asks for.
 pub(super) struct Request<'w> {
     /// Entries of each stream at most.
     pub(super) count: u64,
-    /// How long to wait for entries, milliseconds; 0 is forever; `None`: not at all.
-    pub(super) block_ms: Option<u64>,
+    /// How long to wait for entries, with `None` for ever; `None`: not at all.
+    pub(super) block: Option<Option<Duration>>,
     /// Group and consumer.
     pub(super) group: Option<(&'w Bytes, &'w Bytes)>,
     /// Whether entries count as acknowledged at once.
@@ -30,13 +33,12 @@ impl<'w> Request<'w> {
         let only_group = |option| {
             fail_with(format!("ERR The {option} option is only supported by XREADGROUP. You called XREAD instead."))
         };
-        let mut request =
-            Request { count: u64::MAX, block_ms: None, group: None, no_ack: false, keys: &[], after: &[] };
+        let mut request = Request { count: u64::MAX, block: None, group: None, no_ack: false, keys: &[], after: &[] };
         let mut rest = &cmd.args[1..];
         loop {
             rest = match rest {
                 [word, ms, more @ ..] if is(word, "block") => {
-                    request.block_ms = Some(timeout(ms)?);
+                    request.block = Some(timeout(ms)?);
                     more
                 }
                 [word, n, more @ ..] if is(word, "count") => {
@@ -77,11 +79,16 @@ impl<'w> Request<'w> {
         }
         Ok(request)
     }
+
+    /// What a request that found nothing waits for, if it may.
+    pub(super) fn wait(&self) -> Option<Wait> {
+        Some(Wait::for_any(self.keys, Type::Stream, self.block?))
+    }
 }
 
-fn timeout(word: &[u8]) -> Outcome<u64> {
+fn timeout(word: &[u8]) -> Outcome<Option<Duration>> {
     let Some(ms) = integer(word) else { return fail("ERR timeout is not an integer or out of range") };
-    u64::try_from(ms).or_else(|_| fail("ERR timeout is negative"))
+    milliseconds(ms as f64)
 }
 
 pub(super) fn xread(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
@@ -101,12 +108,21 @@ pub(super) fn xread(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
     }
     let mut found = Vec::new();
     let mut meter = ReplyMeter::default();
-    for (key, after) in request.keys.iter().zip(after) {
+    for (key, after) in request.keys.iter().zip(&after) {
         let (Some(stream), Some(from)) = (Stream::read(ctx, key)?, after.next()) else { continue };
         let entries = entry::all(&stream, ctx, (from, Id::MAX), false, request.count, &mut meter)?;
         if !entries.is_empty() {
             found.push((key.clone(), entries.into_iter().map(entry::shown).collect()));
         }
+    }
+    if let Some(wait) = request.wait().filter(|_| found.is_empty()) {
+        // The end of a stream is what it was when the client asked.
+        let mut again = cmd.clone();
+        let first = again.args.len() - after.len();
+        for (word, id) in again.args[first..].iter_mut().zip(after) {
+            *word = id.to_string().into();
+        }
+        ctx.wait(Wait { again: Some(again), ..wait });
     }
     Ok(by_stream(ctx, found))
 }

@@ -1,4 +1,4 @@
-//! ZPOPMIN, ZPOPMAX, ZMPOP.
+//! ZPOPMIN, ZPOPMAX, ZMPOP, and their blocking forms.
 
 use super::Entry;
 use super::range::{Collected, show};
@@ -6,7 +6,9 @@ use super::span::Span;
 use super::writer::Writer;
 use crate::ctx::Ctx;
 use crate::parse::{is, ranged};
+use crate::records::Type;
 use crate::reply::{Outcome, SYNTAX, fail};
+use crate::wait::{Wait, seconds};
 use bytes::Bytes;
 use command::{Command, Reply};
 use std::ops::ControlFlow;
@@ -49,17 +51,19 @@ pub(super) fn zpopmax(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
     pop(ctx, cmd, true)
 }
 
-pub(super) fn zmpop(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
-    let keys = ranged(&cmd.args[1], 1, i64::MAX, "ERR numkeys should be greater than 0")?;
-    let at = usize::try_from(keys).ok().and_then(|n| n.checked_add(2)).filter(|at| *at < cmd.args.len());
+/// What ZMPOP and BZMPOP are asked for, from the word on that says how many keys there are: the keys, whether the highest
+/// scores are wanted, and how many entries.
+fn several(words: &[Bytes]) -> Outcome<(&[Bytes], bool, u64)> {
+    let keys = ranged(&words[0], 1, i64::MAX, "ERR numkeys should be greater than 0")?;
+    let at = usize::try_from(keys).ok().and_then(|n| n.checked_add(1)).filter(|at| *at < words.len());
     let Some(at) = at else { return fail(SYNTAX) };
     let highest = match () {
-        () if is(&cmd.args[at], "max") => true,
-        () if is(&cmd.args[at], "min") => false,
+        () if is(&words[at], "max") => true,
+        () if is(&words[at], "min") => false,
         () => return fail(SYNTAX),
     };
     let mut count = None;
-    let mut rest = cmd.args[at + 1..].iter();
+    let mut rest = words[at + 1..].iter();
     while let Some(word) = rest.next() {
         match rest.next() {
             Some(value) if is(word, "count") && count.is_none() => {
@@ -68,11 +72,52 @@ pub(super) fn zmpop(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
             _ => return fail(SYNTAX),
         }
     }
-    for key in &cmd.args[2..at] {
-        let taken = take(ctx, key, highest, count.unwrap_or(1))?;
+    Ok((&words[1..at], highest, count.unwrap_or(1)))
+}
+
+/// Takes up to `count` entries from the first set that has some, with its key.
+fn take_first(ctx: &mut Ctx<'_>, keys: &[Bytes], highest: bool, count: u64) -> Outcome<Option<Reply>> {
+    for key in keys {
+        let taken = take(ctx, key, highest, count)?;
         if !taken.is_empty() {
-            return Ok(Reply::Array(vec![Reply::Bulk(key.clone()), show(taken, true, true)]));
+            return Ok(Some(Reply::Array(vec![Reply::Bulk(key.clone()), show(taken, true, true)])));
         }
     }
+    Ok(None)
+}
+
+pub(super) fn zmpop(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
+    let (keys, highest, count) = several(&cmd.args[1..])?;
+    Ok(take_first(ctx, keys, highest, count)?.unwrap_or(Reply::NullArray))
+}
+
+pub(super) fn bzmpop(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
+    let (keys, highest, count) = several(&cmd.args[2..])?;
+    let timeout = seconds(&cmd.args[1])?;
+    if let Some(taken) = take_first(ctx, keys, highest, count)? {
+        return Ok(taken);
+    }
+    ctx.wait(Wait::for_any(keys, Type::SortedSet, timeout));
     Ok(Reply::NullArray)
+}
+
+fn pop_or_wait(ctx: &mut Ctx<'_>, cmd: &Command, highest: bool) -> Outcome {
+    let last = cmd.args.len() - 1;
+    let timeout = seconds(&cmd.args[last])?;
+    let keys = &cmd.args[1..last];
+    for key in keys {
+        if let Some(Entry { score, member }) = take(ctx, key, highest, 1)?.pop() {
+            return Ok(Reply::Array(vec![Reply::Bulk(key.clone()), Reply::Bulk(member), Reply::Double(score)]));
+        }
+    }
+    ctx.wait(Wait::for_any(keys, Type::SortedSet, timeout));
+    Ok(Reply::NullArray)
+}
+
+pub(super) fn bzpopmin(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
+    pop_or_wait(ctx, cmd, false)
+}
+
+pub(super) fn bzpopmax(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
+    pop_or_wait(ctx, cmd, true)
 }

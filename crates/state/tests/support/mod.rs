@@ -11,7 +11,7 @@ pub mod text;
 use bytes::Bytes;
 use command::{Command, Reply, SessionId};
 use state::{
-    Directory, Env, Evaluated, Layout, Leading, Overlay, ProposalBuilder, ScriptLimits, Scripts, Transaction,
+    Awaited, Directory, Env, Evaluated, Layout, Leading, Overlay, ProposalBuilder, ScriptLimits, Scripts, Transaction,
     WatchOutcome, Watches, evaluate_read,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -75,6 +75,7 @@ pub struct Shard {
     pub directory: Directory,
     overlay: Overlay,
     watches: Watches,
+    awaited: Awaited,
     rng: Rng,
     scripts: Scripts,
     sequence: u64,
@@ -96,6 +97,7 @@ impl Shard {
             directory: Directory::new(),
             overlay: Overlay::new(),
             watches: Watches::new(),
+            awaited: Awaited::default(),
             rng: Rng::new(seed),
             scripts: Scripts::new(ScriptLimits { instructions: 300_000, memory_bytes: 4 << 20, time: None }),
             sequence: 0,
@@ -116,6 +118,7 @@ impl Shard {
             base: &self.base,
             overlay: &mut self.overlay,
             watches: &mut self.watches,
+            awaited: &mut self.awaited,
             rng: &mut self.rng,
             scripts: &mut self.scripts,
         };
@@ -138,6 +141,7 @@ impl Shard {
             base: &self.base,
             overlay: &mut self.overlay,
             watches: &mut self.watches,
+            awaited: &mut self.awaited,
             rng: &mut self.rng,
             scripts: &mut self.scripts,
         };

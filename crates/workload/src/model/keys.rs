@@ -15,6 +15,7 @@ impl Model {
                 None => "none".into(),
                 Some(Value::Text(_)) => "string".into(),
                 Some(Value::Hash(_)) => "hash".into(),
+                Some(Value::List(_)) => "list".into(),
             })),
             ("rename", [from, to]) => {
                 let entry = self.delete(from).ok_or(Some(NO_SUCH_KEY))?;

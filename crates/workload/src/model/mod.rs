@@ -5,6 +5,7 @@
 mod answer;
 mod hashes;
 mod keys;
+mod lists;
 mod strings;
 
 use bytes::Bytes;
@@ -21,6 +22,7 @@ type Answer = Result<Reply, Option<Reply>>;
 enum Value {
     Text(Bytes),
     Hash(Hash),
+    List(Vec<Bytes>),
 }
 
 type Hash = BTreeMap<Bytes, Bytes>;
@@ -73,7 +75,8 @@ impl Model {
         let answer = self
             .on_strings(&name, rest)
             .or_else(|e| if e.is_none() { self.on_keys(&name, rest) } else { Err(e) })
-            .or_else(|e| if e.is_none() { self.on_hashes(&name, rest) } else { Err(e) });
+            .or_else(|e| if e.is_none() { self.on_hashes(&name, rest) } else { Err(e) })
+            .or_else(|e| if e.is_none() { self.on_lists(&name, rest) } else { Err(e) });
         self.bury();
         match answer {
             Ok(reply) | Err(Some(reply)) => Some(reply),
@@ -114,10 +117,10 @@ impl Model {
         self.databases.get_mut(&self.db)?.remove(key)
     }
 
-    /// Changes a value and keeps its expiry; an empty hash goes away.
+    /// Changes a value and keeps its expiry; an empty one goes away.
     fn change(&mut self, key: &Bytes, value: Value) {
         let dies_at = self.entry(key).and_then(|e| e.dies_at);
-        if value == Value::Hash(Hash::new()) {
+        if value == Value::Hash(Hash::new()) || value == Value::List(Vec::new()) {
             self.delete(key);
         } else {
             self.put(key, value, dies_at);
@@ -129,7 +132,7 @@ impl Model {
         match self.entry(key).map(|e| &e.value) {
             None => Ok(None),
             Some(Value::Text(t)) => Ok(Some(t.clone())),
-            Some(Value::Hash(_)) => Err(Some(WRONG_TYPE)),
+            Some(_) => Err(Some(WRONG_TYPE)),
         }
     }
 
@@ -138,7 +141,16 @@ impl Model {
         match self.entry(key).map(|e| &e.value) {
             None => Ok(Hash::new()),
             Some(Value::Hash(h)) => Ok(h.clone()),
-            Some(Value::Text(_)) => Err(Some(WRONG_TYPE)),
+            Some(_) => Err(Some(WRONG_TYPE)),
+        }
+    }
+
+    /// The list under a key.
+    fn list(&mut self, key: &[u8]) -> Result<Vec<Bytes>, Option<Reply>> {
+        match self.entry(key).map(|e| &e.value) {
+            None => Ok(Vec::new()),
+            Some(Value::List(list)) => Ok(list.clone()),
+            Some(_) => Err(Some(WRONG_TYPE)),
         }
     }
 }

@@ -45,7 +45,8 @@ pub(in crate::table) const ROWS: &[Spec] = &[
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
     Spec::planned("client|tracking", Connection, -3, "6.0.0").flags(&[NoScript, Loading, Stale]),
     Spec::planned("client|trackinginfo", Connection, 2, "6.2.0").flags(&[NoScript, Loading, Stale]),
-    Spec::planned("client|unblock", Connection, -3, "5.0.0").flags(&[Admin, NoScript, Loading, Stale]),
+    Spec::new("client|unblock", Connection, -3, "5.0.0").doc("O(log(N)), N connections.", "Ends the wait of a blocked connection.")
+        .syntax("client-id [TIMEOUT | ERROR]").flags(&[Admin, NoScript, Loading, Stale]),
     Spec::planned("client|unpause", Connection, 2, "6.2.0").flags(&[Admin, NoScript, Loading, Stale]),
     Spec::new("echo", Connection, 2, "1.0.0").doc("O(1)", "Sends the message back.")
         .syntax("message").flags(&[Loading, Stale, Fast]),

@@ -8,13 +8,23 @@ use crate::table::keyspec::{at, counted, span};
 
 #[rustfmt::skip] // One command a paragraph reads as a table.
 pub(in crate::table) const ROWS: &[Spec] = &[
-    Spec::planned("blmove", List, 6, "6.2.0").flags(&[Write, DenyOom, Blocking])
+    Spec::new("blmove", List, 6, "6.2.0").doc("O(1)", "Takes an element from one list and puts it on another, or waits for one.")
+        .syntax("source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout").flags(&[Write, DenyOom, Blocking])
         .keys(&[at(1, &[Rw, Access, Delete]), at(2, &[Rw, Insert])]),
-    Spec::planned("blmpop", List, -5, "7.0.0").flags(&[Write, Blocking]).keys(&[counted(2, &[Rw, Access, Delete])]),
-    Spec::planned("blpop", List, -3, "2.0.0").flags(&[Write, Blocking]).keys(&[span(1, -2, 1, &[Rw, Access, Delete])]),
-    Spec::planned("brpop", List, -3, "2.0.0").flags(&[Write, Blocking]).keys(&[span(1, -2, 1, &[Rw, Access, Delete])]),
-    Spec::planned("brpoplpush", List, 4, "2.2.0").flags(&[Write, DenyOom, Blocking])
-        .keys(&[at(1, &[Rw, Access, Delete]), at(2, &[Rw, Insert])]),
+    Spec::new("blmpop", List, -5, "7.0.0")
+        .doc("O(N+M), N keys and M elements returned.", "Takes elements from the first list that has some, or waits for some.")
+        .syntax("timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]").flags(&[Write, Blocking]).keys(&[counted(2, &[Rw, Access, Delete])]),
+    Spec::new("blpop", List, -3, "2.0.0")
+        .doc("O(N), N keys.", "Takes an element from the front of the first list that has one, or waits for one.")
+        .syntax("key [key ...] timeout").flags(&[Write, Blocking]).keys(&[span(1, -2, 1, &[Rw, Access, Delete])]),
+    Spec::new("brpop", List, -3, "2.0.0")
+        .doc("O(N), N keys.", "Takes an element from the end of the first list that has one, or waits for one.")
+        .syntax("key [key ...] timeout").flags(&[Write, Blocking]).keys(&[span(1, -2, 1, &[Rw, Access, Delete])]),
+    Spec::new("brpoplpush", List, 4, "2.2.0")
+        .doc("O(1)", "Takes the last element of a list and puts it in front of another, or waits for one.")
+        .syntax("source destination timeout").flags(&[Write, DenyOom, Blocking])
+        .keys(&[at(1, &[Rw, Access, Delete]), at(2, &[Rw, Insert])])
+        .deprecated("6.2.0", "BLMOVE with RIGHT and LEFT"),
     Spec::new("lindex", List, 3, "1.0.0").doc("O(1)", "The element at a position.")
         .syntax("key index").flags(&[Readonly]).keys(&[at(1, &[Ro, Access])]),
     Spec::new("linsert", List, 5, "2.2.0")

@@ -8,10 +8,16 @@ use crate::table::keyspec::{at, counted, span};
 
 #[rustfmt::skip] // One command a paragraph reads as a table.
 pub(in crate::table) const ROWS: &[Spec] = &[
-    Spec::planned("bzmpop", SortedSet, -5, "7.0.0").flags(&[Write, Blocking]).keys(&[counted(2, &[Rw, Access, Delete])]),
-    Spec::planned("bzpopmax", SortedSet, -3, "5.0.0").flags(&[Write, Blocking, Fast])
+    Spec::new("bzmpop", SortedSet, -5, "7.0.0")
+        .doc("O(N+M), N keys and M members returned.", "Takes members from the first sorted set that has some, or waits for some.")
+        .syntax("timeout numkeys key [key ...] <MIN | MAX> [COUNT count]").flags(&[Write, Blocking]).keys(&[counted(2, &[Rw, Access, Delete])]),
+    Spec::new("bzpopmax", SortedSet, -3, "5.0.0")
+        .doc("O(N+log(M)), N keys, M members of the set.", "Takes the member with the highest score of the first sorted set that has one, or waits.")
+        .syntax("key [key ...] timeout").flags(&[Write, Blocking, Fast])
         .keys(&[span(1, -2, 1, &[Rw, Access, Delete])]),
-    Spec::planned("bzpopmin", SortedSet, -3, "5.0.0").flags(&[Write, Blocking, Fast])
+    Spec::new("bzpopmin", SortedSet, -3, "5.0.0")
+        .doc("O(N+log(M)), N keys, M members of the set.", "Takes the member with the lowest score of the first sorted set that has one, or waits.")
+        .syntax("key [key ...] timeout").flags(&[Write, Blocking, Fast])
         .keys(&[span(1, -2, 1, &[Rw, Access, Delete])]),
     Spec::new("zadd", SortedSet, -4, "1.2.0")
         .doc("O(N*log(M)), N members, M members of the set.", "Adds members with their scores, or changes scores.")

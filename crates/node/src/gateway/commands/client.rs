@@ -1,11 +1,12 @@
 //! CLIENT and its subcommands.
 
 use super::connection::is_printable;
-use super::{SYNTAX_ERROR, error, integer, text, word};
+use super::{NOT_AN_INTEGER, SYNTAX_ERROR, error, integer, text, word};
 use crate::gateway::clients::Filter;
 use crate::gateway::context::Context;
 use crate::gateway::session::{ReplyMode, Session};
 use bytes::Bytes;
+use cluster::Unblock;
 use command::{Command, Reply};
 
 impl Session {
@@ -23,6 +24,7 @@ impl Session {
             "client|no-evict" => self.flag(&args[1], |p| &mut p.no_evict),
             "client|no-touch" => self.flag(&args[1], |p| &mut p.no_touch),
             "client|reply" => self.reply_mode(&args[1]),
+            "client|unblock" => unblock(&args[1..], cx),
             _ => error(format!("ERR Polder does not serve '{}' yet", command.spec.display_name())),
         }
     }
@@ -106,6 +108,18 @@ impl Session {
             }
         }
     }
+}
+
+fn unblock(args: &[Bytes], cx: Context<'_>) -> Reply {
+    let how = match args {
+        [_] => Unblock::Timeout,
+        [_, reason] if reason.eq_ignore_ascii_case(b"timeout") => Unblock::Timeout,
+        [_, reason] if reason.eq_ignore_ascii_case(b"error") => Unblock::Error,
+        [_, _] => return Reply::error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"),
+        _ => return SYNTAX_ERROR,
+    };
+    let Some(id) = integer(&args[0]) else { return NOT_AN_INTEGER };
+    Reply::Integer(u64::try_from(id).is_ok_and(|id| cx.gateway.clients.unblock(id, how)).into())
 }
 
 fn list(args: &[Bytes], cx: Context<'_>) -> Reply {

@@ -1,6 +1,7 @@
 //! The state side of a worker: evaluates commands where it leads, applies what is committed everywhere, and answers.
 
 mod pending;
+mod room;
 mod shard;
 mod system;
 mod transfer;
@@ -50,7 +51,7 @@ pub struct StateSide<R> {
     draining: bool,
 }
 
-impl<R> StateSide<R> {
+impl<R: Clone> StateSide<R> {
     /// The state side of the replicas in `replicas`.
     #[must_use]
     pub fn new(
@@ -87,7 +88,16 @@ impl<R> StateSide<R> {
             StateInput::SessionClosed(session) => self.shards.values_mut().for_each(|s| s.session_closed(session)),
             StateInput::Flushed => self.touched.extend(self.shards.keys()),
             StateInput::Snapshot(from, message) => self.snapshot(from, message, now, out),
-            StateInput::Drain => self.draining = true,
+            StateInput::Unblock { shard, session, number, how } => {
+                if let Some(shard) = self.shards.get_mut(&shard) {
+                    shard.unblock(session, number, how, out);
+                }
+            }
+            StateInput::PeerLost(node) => self.shards.values_mut().for_each(|s| s.peer_lost(node, out)),
+            StateInput::Drain => {
+                self.draining = true;
+                self.shards.values_mut().for_each(|s| s.drain(out));
+            }
         }
     }
 
@@ -95,11 +105,11 @@ impl<R> StateSide<R> {
     pub fn advance(&mut self, now: Mono, wall: WallMs, out: &mut Vec<StateOutput<R>>) {
         for id in std::mem::take(&mut self.touched) {
             let Some(shard) = self.shards.get_mut(&id) else { continue };
-            if let Err(error) = shard.settle(now, wall, &mut self.rng, out) {
-                fence(shard, &error, out);
+            let settled = shard.settle(now, wall, &mut self.rng, out);
+            if let Err(error) = settled.and_then(|()| shard.advance(now, wall, &mut self.rng, out)) {
+                fence(shard, &error, now, out);
                 continue;
             }
-            shard.advance(wall, &mut self.rng, out);
             if let Some(progress) = shard.progress() {
                 out.push(StateOutput::Consensus(progress));
             }
@@ -120,7 +130,7 @@ impl<R> StateSide<R> {
         };
         self.touched.insert(id);
         if let Err(error) = shard.task(task, now, wall, &mut self.rng, out) {
-            fence(shard, &error, out);
+            fence(shard, &error, now, out);
         }
     }
 
@@ -132,7 +142,7 @@ impl<R> StateSide<R> {
         shard.told = None;
         let mut step = Ok(());
         match event {
-            StateEvent::Role { role, term, leader, .. } => shard.role(role, term, leader),
+            StateEvent::Role { role, term, leader, .. } => shard.role(role, term, leader, now),
             StateEvent::Proposed { sequence, count, term, index, .. } => {
                 shard.pending.placed(sequence, count, term, index)
             }
@@ -152,14 +162,14 @@ impl<R> StateSide<R> {
             StateEvent::Damaged(..) if shard.fenced => {}
             StateEvent::Damaged(_, why) => {
                 self.transfers.cancel(id);
-                shard.fence(out);
+                shard.fence(now, out);
                 out.push(StateOutput::Fenced(id, why));
             }
             StateEvent::SnapshotAccepted(_, meta) => shard.accepted(meta.index, out),
             StateEvent::MembershipChanged(_, index, membership) => shard.membership(index, membership.encode()),
         }
         if let Err(error) = step {
-            fence(shard, &error, out);
+            fence(shard, &error, now, out);
         }
     }
 
@@ -167,6 +177,11 @@ impl<R> StateSide<R> {
         self.transfers.tick(now, out);
         for (id, shard) in &mut self.shards {
             shard.expire(now, out);
+            match shard.end_due_waits(now, wall, &mut self.rng, out) {
+                Ok(false) => {}
+                Ok(true) => drop(self.touched.insert(*id)),
+                Err(error) => fence(shard, &error, now, out),
+            }
             if shard.is_settling() {
                 self.touched.insert(*id);
             }
@@ -185,7 +200,7 @@ impl<R> StateSide<R> {
                     }
                     self.touched.insert(*id);
                 }
-                Err(error) => fence(shard, &error, out),
+                Err(error) => fence(shard, &error, now, out),
             }
         }
     }
@@ -209,13 +224,13 @@ impl<R> StateSide<R> {
             }
             // Nothing is damaged: the replica goes on with what it has, and the leader offers again.
             Err(EngineError::Full(_)) => {}
-            Err(error) => fence(shard, &error, out),
+            Err(error) => fence(shard, &error, now, out),
         }
     }
 }
 
 /// Takes a transfer one step further; whether the replica was replaced.
-fn transfer_step<R>(
+fn transfer_step<R: Clone>(
     transfers: &mut Transfers,
     shard: &mut Shard<R>,
     from: NodeId,
@@ -249,13 +264,13 @@ fn transfer_step<R>(
 }
 
 /// The replica's data cannot be used: it is fenced, and its group starts anew.
-fn fence<R>(shard: &mut Shard<R>, error: &EngineError, out: &mut Vec<StateOutput<R>>) {
-    shard.fence(out);
+fn fence<R: Clone>(shard: &mut Shard<R>, error: &EngineError, now: Mono, out: &mut Vec<StateOutput<R>>) {
+    shard.fence(now, out);
     out.push(StateOutput::Fenced(shard.handle.id, error.to_string()));
     out.push(StateOutput::Consensus(ConsensusInput::Rebuild(shard.handle.id, error.to_string())));
 }
 
-fn snapshot_for<R>(
+fn snapshot_for<R: Clone>(
     shard: &mut Shard<R>,
     to: NodeId,
     transfers: &mut Transfers,

@@ -57,6 +57,11 @@ impl<R> Pending<R> {
         self.queue.iter().map(|p| p.waiters.len()).sum()
     }
 
+    /// Those tasks, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Waiter<R>> {
+        self.queue.iter().flat_map(|p| &p.waiters)
+    }
+
     /// Whether some proposal has neither a position nor a refusal.
     pub fn has_unplaced(&self) -> bool {
         self.queue.iter().any(|p| p.index.is_none())

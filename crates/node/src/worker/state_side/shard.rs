@@ -1,6 +1,9 @@
 //! One shard on the state side: evaluation while this replica leads, application always.
 
+mod waits;
+
 use super::pending::{Pending, Waiter};
+use super::room::Room;
 use crate::io::{ConsensusInput, StateOutput, Task};
 use crate::shared::{Local, ShardHandle};
 use crate::worker::entry::Payload;
@@ -71,6 +74,10 @@ pub struct Shard<R> {
     next_sequence: u64,
     pub pending: Pending<R>,
     waiting: VecDeque<Task<R>>,
+    /// Blocking commands that found nothing.
+    room: Room<R>,
+    /// The node ends: nothing waits for long any more.
+    draining: bool,
     /// Replies that wait for proof that this replica still led after they were evaluated, by token. What was
     /// acknowledged before is applied here, so the proof makes them linearizable.
     barriers: BTreeMap<u64, Vec<Held<R>>>,
@@ -92,7 +99,7 @@ pub struct Shard<R> {
 /// What an evaluation step left to do.
 type Step = Result<(), EngineError>;
 
-impl<R> Shard<R> {
+impl<R: Clone> Shard<R> {
     /// A shard as found at start.
     pub fn new(node: NodeId, handle: Arc<ShardHandle>, replica: Arc<Replica>, scripts: ScriptLimits) -> Shard<R> {
         let applied = replica.applied();
@@ -113,6 +120,8 @@ impl<R> Shard<R> {
             next_sequence: 1,
             pending: Pending::default(),
             waiting: VecDeque::new(),
+            room: Room::default(),
+            draining: false,
             barriers: BTreeMap::new(),
             barrier_wanted: Vec::new(),
             next_token: 1,
@@ -225,11 +234,16 @@ impl<R> Shard<R> {
         rng: &mut Rng,
         out: &mut Vec<StateOutput<R>>,
     ) -> Step {
+        if let Some(how) = task.ended() {
+            out.push(StateOutput::Reply(task.to, how.answer()));
+            return Ok(());
+        }
         if now >= task.deadline {
             out.push(StateOutput::Reply(task.to, Err(Fault::Deadline)));
             return Ok(());
         }
         self.evaluations += 1;
+        let order = self.evaluations;
         let env = self.env(task.request.db, task.request.resp, wall);
         if let Work::Single(command) = &task.request.work
             && command.spec.is_readonly()
@@ -239,16 +253,27 @@ impl<R> Shard<R> {
         {
             let reply = evaluate_read(command, &self.replica.read(), directory, env, rng)?;
             if let Some(reply) = reply {
-                self.reply_as_leader(task, reply, now, out);
+                self.reply_as_leader(order, task, reply, now, out);
                 return Ok(());
             }
         }
         let evaluated = self.run(&task, env, rng)?;
-        self.answer(task, evaluated, now, out);
+        self.conclude(order, task, evaluated, now, out);
+        self.seal_if_large(wall, rng, out);
+        // What waits is served behind the command, transaction or script that made it possible.
+        self.serve(now, wall, rng, out)
+    }
+
+    fn seal_if_large(&mut self, wall: WallMs, rng: &mut Rng, out: &mut Vec<StateOutput<R>>) {
         if self.builder.as_ref().is_some_and(|(b, _)| b.size() >= ENTRY_BYTES_TARGET) {
             self.seal(wall, rng, out);
         }
-        Ok(())
+    }
+
+    fn drop_empty_builder(&mut self) {
+        if self.builder.as_ref().is_some_and(|(builder, _)| builder.is_empty()) {
+            self.builder = None;
+        }
     }
 
     fn run(&mut self, task: &Task<R>, env: Env, rng: &mut Rng) -> Result<Evaluated, EngineError> {
@@ -256,7 +281,13 @@ impl<R> Shard<R> {
         if let Work::Transaction { watched: true, .. } = &task.request.work
             && self.watches.take(session, env.now_ms) != WatchOutcome::Clean
         {
-            return Ok(Evaluated { reply: Reply::NullArray, effects: false, observed: None, unproven: false });
+            return Ok(Evaluated {
+                reply: Reply::NullArray,
+                effects: false,
+                observed: None,
+                unproven: false,
+                wait: None,
+            });
         }
         if let Work::Watch { continues: true, .. } = &task.request.work {
             self.watches.resume(session);
@@ -267,24 +298,25 @@ impl<R> Shard<R> {
             base: &base,
             overlay: &mut self.overlay,
             watches: &mut self.watches,
+            awaited: &mut self.room.awaited,
             rng,
             scripts: &mut self.scripts,
         };
         match &task.request.work {
-            Work::Single(command) => builder.evaluate(on, env, command),
+            Work::Single(command) | Work::Blocking { command, .. } => builder.evaluate(on, env, command),
             Work::Transaction { commands, .. } => builder.execute(on, env, Transaction { commands }),
             Work::Watch { keys, .. } => builder.watch(on, env, session, keys),
             Work::Unwatch => {
                 self.watches.unwatch(session);
-                Ok(Evaluated { reply: Reply::OK, effects: false, observed: None, unproven: false })
+                Ok(Evaluated { reply: Reply::OK, effects: false, observed: None, unproven: false, wait: None })
             }
         }
     }
 
     /// Decides when the reply may leave: with the entry that holds the effects, or with the newest one it depends on, or
     /// at once if leadership is certain.
-    fn answer(&mut self, task: Task<R>, evaluated: Evaluated, now: Mono, out: &mut Vec<StateOutput<R>>) {
-        let Evaluated { reply, effects, observed, unproven } = evaluated;
+    fn answer(&mut self, order: u64, task: Task<R>, evaluated: Evaluated, now: Mono, out: &mut Vec<StateOutput<R>>) {
+        let Evaluated { reply, effects, observed, unproven, .. } = evaluated;
         // What was seen of an open proposal may commit under a later leader, which has written more since: without a lease
         // only an entry proposed from here on proves that nobody had by the time of this reply.
         let unproven = unproven || (observed.is_some() && !self.handle.lease_valid(now));
@@ -293,37 +325,42 @@ impl<R> Shard<R> {
                 builder.prove_time();
             }
             if effects || unproven || observed == Some(self.next_sequence) {
-                waiters.push(Waiter { order: self.evaluations, task, reply, wrote: effects });
+                waiters.push(Waiter { order, task, reply, wrote: effects });
                 return;
             }
-            if builder.is_empty() {
-                self.builder = None;
-            }
+            self.drop_empty_builder();
         }
         if observed.is_some() {
             // The newest proposal of the reign comes after what was observed.
             let term = self.reign.map_or(0, |r| r.term);
-            match self.pending.join(term, Waiter { order: self.evaluations, task, reply, wrote: false }) {
+            match self.pending.join(term, Waiter { order, task, reply, wrote: false }) {
                 Ok(()) => {}
-                Err(Waiter { task, reply, .. }) => self.reply_as_leader(task, reply, now, out),
+                Err(Waiter { task, reply, .. }) => self.reply_as_leader(order, task, reply, now, out),
             }
         } else {
-            self.reply_as_leader(task, reply, now, out);
+            self.reply_as_leader(order, task, reply, now, out);
         }
     }
 
     /// A reply that rests on applied state alone leaves at once under a lease, else when leadership is proven.
-    fn reply_as_leader(&mut self, task: Task<R>, reply: Reply, now: Mono, out: &mut Vec<StateOutput<R>>) {
+    fn reply_as_leader(&mut self, order: u64, task: Task<R>, reply: Reply, now: Mono, out: &mut Vec<StateOutput<R>>) {
         if self.handle.lease_valid(now) {
             out.push(StateOutput::Reply(task.to, Ok(reply)));
         } else {
-            let waiter = Waiter { order: self.evaluations, task, reply, wrote: false };
+            let waiter = Waiter { order, task, reply, wrote: false };
             self.barrier_wanted.push(Held { waiter, sequence: self.next_sequence });
         }
     }
 
     /// Ends a round: proposes what was built, and asks for the proofs that are wanted.
-    pub fn advance(&mut self, wall: WallMs, rng: &mut Rng, out: &mut Vec<StateOutput<R>>) {
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn advance(&mut self, now: Mono, wall: WallMs, rng: &mut Rng, out: &mut Vec<StateOutput<R>>) -> Step {
+        if self.evaluates() {
+            // A sweep may have removed what is waited for.
+            self.serve(now, wall, rng, out)?;
+        }
         if self.may_propose() {
             self.seal(wall, rng, out);
         }
@@ -333,6 +370,7 @@ impl<R> Shard<R> {
             self.barriers.insert(token, std::mem::take(&mut self.barrier_wanted));
             out.push(StateOutput::Consensus(ConsensusInput::Barrier { shard: self.handle.id, token }));
         }
+        Ok(())
     }
 
     /// Whether the entry under construction may leave. While others are on their way it waits until it answers as many
@@ -358,6 +396,7 @@ impl<R> Shard<R> {
                 base: &base,
                 overlay: &mut self.overlay,
                 watches: &mut self.watches,
+                awaited: &mut self.room.awaited,
                 rng,
                 scripts: &mut self.scripts,
             })
@@ -408,6 +447,7 @@ impl<R> Shard<R> {
             base: &base,
             overlay: &mut self.overlay,
             watches: &mut self.watches,
+            awaited: &mut self.room.awaited,
             rng,
             scripts: &mut self.scripts,
         };
@@ -422,13 +462,13 @@ impl<R> Shard<R> {
     }
 
     /// The role changed.
-    pub fn role(&mut self, role: Role, term: u64, leader: Option<NodeId>) {
+    pub fn role(&mut self, role: Role, term: u64, leader: Option<NodeId>, now: Mono) {
         self.leader = leader.filter(|l| *l != self.node);
         let reign = (role == Role::Leader).then_some(term);
         if reign.is_some() && reign == self.reign.map(|r| r.term) {
             return;
         }
-        self.reset(Vec::new());
+        self.reset(Vec::new(), now);
         self.watches.clear();
         self.scripts.rest();
         self.swept = None;
@@ -436,8 +476,9 @@ impl<R> Shard<R> {
     }
 
     /// Drops everything that was evaluated and not proposed, and all that rests on leadership. What is to be evaluated again,
-    /// with `more`, goes to the front of what waits in the order in which it came: `settle` sends it back or evaluates it.
-    fn reset(&mut self, more: Vec<Waiter<R>>) {
+    /// with `more`, goes to the front of what waits in the order in which it came: `settle` sends it back or evaluates it. So does
+    /// the waiting room: nobody there was told anything.
+    fn reset(&mut self, more: Vec<Waiter<R>>, now: Mono) {
         self.epoch += 1;
         self.overlay.clear();
         let mut back = self.builder.take().map(|(_, waiters)| waiters).unwrap_or_default();
@@ -445,14 +486,19 @@ impl<R> Shard<R> {
         let held: Vec<Held<R>> =
             std::mem::take(&mut self.barriers).into_values().flatten().chain(self.barrier_wanted.drain(..)).collect();
         back.extend(held.into_iter().filter_map(|held| self.without_barrier(held)));
+        let mut back: Vec<_> = back.into_iter().map(|waiter| (waiter.order, waiter.task)).collect();
+        for (ticket, mut task) in self.room.clear() {
+            task.renew(now);
+            back.push((ticket, task));
+        }
         self.wait_again(back);
     }
 
     /// To the front of what waits, in the order in which they were evaluated.
-    fn wait_again(&mut self, mut back: Vec<Waiter<R>>) {
-        back.sort_by_key(|waiter| waiter.order);
-        for waiter in back.into_iter().rev() {
-            self.waiting.push_front(waiter.task);
+    fn wait_again(&mut self, mut back: Vec<(u64, Task<R>)>) {
+        back.sort_by_key(|(order, _)| *order);
+        for (_, task) in back.into_iter().rev() {
+            self.waiting.push_front(task);
         }
     }
 
@@ -485,7 +531,7 @@ impl<R> Shard<R> {
             if matches!(fault, Fault::NotLeader { .. }) { (refused, Vec::new()) } else { (Vec::new(), refused) };
         // What a later reign evaluated does not rest on what an earlier one proposed.
         if epoch == self.epoch {
-            self.reset(again);
+            self.reset(again, now);
             // Those who watch may have seen effects that will never be; they must not find a fresh table either.
             self.watches.spoil();
             if let Some(reign) = &mut self.reign {
@@ -493,7 +539,7 @@ impl<R> Shard<R> {
                 reign.settling = Some(if moving { now + REFUSED_PAUSE } else { now });
             }
         } else {
-            self.wait_again(again);
+            self.wait_again(again.into_iter().map(|waiter| (waiter.order, waiter.task)).collect());
         }
         out.extend(gone.into_iter().map(|w| StateOutput::Reply(w.task.to, Err(fault.clone()))));
     }
@@ -629,11 +675,11 @@ impl<R> Shard<R> {
     }
 
     /// Serves nothing from here on: the data is damaged.
-    pub fn fence(&mut self, out: &mut Vec<StateOutput<R>>) {
+    pub fn fence(&mut self, now: Mono, out: &mut Vec<StateOutput<R>>) {
         (self.fenced, self.rebuilt) = (true, false);
         self.handle.set_fenced(true);
         self.reign = None;
-        self.reset(Vec::new());
+        self.reset(Vec::new(), now);
         let waiting = std::mem::take(&mut self.waiting);
         out.extend(waiting.into_iter().map(|task| StateOutput::Bounce(task, self.leader)));
     }

@@ -31,7 +31,7 @@ impl SystemShard {
     ///
     /// # Errors
     /// When the record cannot be read or does not decode.
-    pub fn observe<R>(&mut self, shard: &Shard<R>, out: &mut Vec<StateOutput<R>>) -> Result<(), EngineError> {
+    pub fn observe<R: Clone>(&mut self, shard: &Shard<R>, out: &mut Vec<StateOutput<R>>) -> Result<(), EngineError> {
         let Some(json) = shard.replica.read().get(MAP_KEY)? else { return Ok(()) };
         let map: ClusterMap = serde_json::from_slice(&json)
             .map_err(|e| EngineError::Damaged(format!("the cluster map does not decode: {e}")))?;
@@ -46,7 +46,7 @@ impl SystemShard {
     ///
     /// # Errors
     /// As `observe`.
-    pub fn lead<R>(
+    pub fn lead<R: Clone>(
         &mut self,
         shard: &mut Shard<R>,
         wall: WallMs,

@@ -116,6 +116,7 @@ pub(super) fn destroy(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
     let stream = stream(ctx, cmd)?;
     let Some(group) = Editor::open(&stream, ctx, &cmd.args[3])? else { return Ok(Reply::Integer(0)) };
     group.destroy(ctx)?;
+    ctx.signal(&cmd.args[2])?;
     Ok(Reply::Integer(1))
 }
 

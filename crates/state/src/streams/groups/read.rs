@@ -9,6 +9,7 @@ use crate::streams::entry::{self, Entry};
 use crate::streams::id::Id;
 use crate::streams::read::{Request, by_stream};
 use crate::streams::stream::Stream;
+use crate::wait::Wait;
 use bytes::Bytes;
 use command::{Command, Reply};
 
@@ -59,6 +60,10 @@ pub(super) fn xreadgroup(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
         };
         group.commit(ctx)?;
         found.extend(entries.map(|entries| (key.clone(), entries)));
+    }
+    if let Some(wait) = delivery.request.wait().filter(|_| found.is_empty()) {
+        // Without its stream there is no group either, and the client is told.
+        ctx.wait(Wait { ends_without_key: true, ..wait });
     }
     Ok(by_stream(ctx, found))
 }
