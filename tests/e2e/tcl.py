@@ -22,6 +22,7 @@ RUNS = (
     ((), "type/string type/incr bitops bitfield expire scan multi quit type/hash".split()),
     (("--ignore-encoding",), "type/list type/list-3".split()),
     (("--ignore-encoding",), "type/list-2 type/set".split()),
+    (("--ignore-encoding",), "type/stream type/stream-cgroups".split()),
 )
 # A run waits for replies most of the time, so two share the cores well.
 RUNS_AT_ONCE = 2

@@ -27,6 +27,7 @@ mod reference;
 mod register;
 mod scan;
 mod set;
+mod stream;
 #[cfg(test)]
 mod testing;
 
@@ -42,6 +43,7 @@ pub use queue::Queue;
 pub use register::Register;
 pub use scan::Scan;
 pub use set::Set;
+pub use stream::Stream;
 
 use std::time::Duration;
 use stdx::{Mono, Rng};
@@ -85,7 +87,7 @@ pub trait Workload: Send {
 /// The workloads, by name.
 #[must_use]
 pub fn names() -> &'static [&'static str] {
-    &["counter", "register", "append", "set", "strings", "hashes", "bank", "expiry", "scan", "queue"]
+    &["counter", "register", "append", "set", "strings", "hashes", "bank", "expiry", "scan", "queue", "stream"]
 }
 
 /// The workload called `name`, its mix of commands drawn from `seed`.
@@ -102,6 +104,7 @@ pub fn by_name(name: &str, options: &Options, seed: u64) -> Option<Box<dyn Workl
         "expiry" => Box::new(Expiry::new(options, seed)),
         "scan" => Box::new(Scan::new(options, seed)),
         "queue" => Box::new(Queue::new(options, seed)),
+        "stream" => Box::new(Stream::new(options, seed)),
         _ => return None,
     })
 }

@@ -16,6 +16,7 @@ impl Model {
                 Some(Value::Text(_)) => "string".into(),
                 Some(Value::Hash(_)) => "hash".into(),
                 Some(Value::List(_)) => "list".into(),
+                Some(Value::Stream(_)) => "stream".into(),
             })),
             ("rename", [from, to]) => {
                 let entry = self.delete(from).ok_or(Some(NO_SUCH_KEY))?;

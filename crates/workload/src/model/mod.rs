@@ -1,4 +1,4 @@
-//! What the commands on strings, keys and hashes do, said in the plainest way: maps of whole values. Written from the
+//! What the commands on strings, keys and hashes, and some on streams, do, said in the plainest way: maps of whole values. Written from the
 //! documentation of Redis and independently of the evaluator, which is tested against it (crates/state/tests/model.rs):
 //! it knows nothing of records, overlays, batches or shards.
 
@@ -6,6 +6,7 @@ mod answer;
 mod hashes;
 mod keys;
 mod lists;
+mod streams;
 mod strings;
 
 use bytes::Bytes;
@@ -23,6 +24,7 @@ enum Value {
     Text(Bytes),
     Hash(Hash),
     List(Vec<Bytes>),
+    Stream(streams::Stream),
 }
 
 type Hash = BTreeMap<Bytes, Bytes>;
@@ -77,6 +79,7 @@ impl Model {
             .or_else(|e| if e.is_none() { self.on_keys(&name, rest) } else { Err(e) })
             .or_else(|e| if e.is_none() { self.on_hashes(&name, rest) } else { Err(e) })
             .or_else(|e| if e.is_none() { self.on_lists(&name, rest) } else { Err(e) });
+            .or_else(|e| if e.is_none() { self.on_streams(&name, rest) } else { Err(e) });
         self.bury();
         match answer {
             Ok(reply) | Err(Some(reply)) => Some(reply),
@@ -142,15 +145,7 @@ impl Model {
             None => Ok(Hash::new()),
             Some(Value::Hash(h)) => Ok(h.clone()),
             Some(_) => Err(Some(WRONG_TYPE)),
-        }
-    }
-
-    /// The list under a key.
-    fn list(&mut self, key: &[u8]) -> Result<Vec<Bytes>, Option<Reply>> {
-        match self.entry(key).map(|e| &e.value) {
-            None => Ok(Vec::new()),
-            Some(Value::List(list)) => Ok(list.clone()),
-            Some(_) => Err(Some(WRONG_TYPE)),
+            .or_else(|e| if e.is_none() { self.on_lists(&name, rest) } else { Err(e) })
         }
     }
 }
