@@ -256,3 +256,54 @@ fn a_stream_is_trimmed_in_one_small_step() {
     shard.settle();
     integrity::check(&shard.base, Layout::Colocated);
 }
+
+#[test]
+fn a_deep_stream_costs_no_more_than_a_short_one() {
+    const RECORDS_MAX: u64 = 24;
+    let mut shard = Shard::new(Layout::Colocated, Pace { group: 1, lag: 0 }, 1);
+    let run = |shard: &mut Shard, line: &str| text::show(&shard.run(&command(&text::words(line)).unwrap()));
+    let mut depth = 0;
+    for more in [1_000, 20_000] {
+        shard.pace = Pace { group: 1000, lag: 0 };
+        for n in depth + 1..=depth + more {
+            run(&mut shard, &format!("XADD s {n} f v"));
+        }
+        depth += more;
+        run(&mut shard, "XGROUP CREATE s g 0");
+        run(&mut shard, &format!("XREADGROUP GROUP g me COUNT {} STREAMS s >", more / 2));
+        shard.settle();
+        shard.pace = Pace { group: 1, lag: 0 };
+        let (half, now) = (depth / 2, depth + 5);
+        for line in [
+            format!("XADD s {now} f v"),
+            format!("XADD s MAXLEN {depth} {now}-1 f v"),
+            format!("XADD s MINID 3 {now}-2 f v"),
+            "XLEN s".to_owned(),
+            "XRANGE s - + COUNT 1".to_owned(),
+            "XREVRANGE s + - COUNT 1".to_owned(),
+            format!("XREAD COUNT 1 STREAMS s {half}"),
+            "XREADGROUP GROUP g me COUNT 1 STREAMS s >".to_owned(),
+            "XREADGROUP GROUP g you COUNT 1 STREAMS s >".to_owned(),
+            "XREADGROUP GROUP g me COUNT 1 STREAMS s 0".to_owned(),
+            "XACK s g 1 2 3".to_owned(),
+            "XPENDING s g".to_owned(),
+            "XPENDING s g - + 1 you".to_owned(),
+            "XAUTOCLAIM s g you 0 0 COUNT 1".to_owned(),
+            "XCLAIM s g you 0 10".to_owned(),
+            "XINFO STREAM s".to_owned(),
+            "XINFO GROUPS s".to_owned(),
+            "XINFO CONSUMERS s g".to_owned(),
+            "XDEL s 4".to_owned(),
+            "XGROUP DESTROY s g".to_owned(),
+        ] {
+            let before = support::LOOKED_AT.get();
+            let answer = run(&mut shard, &line);
+            let looked_at = support::LOOKED_AT.get() - before;
+            assert!(!answer.starts_with('!'), "{line}: {answer}");
+            assert!(looked_at <= RECORDS_MAX, "{line} looked at {looked_at} records among {depth} entries");
+        }
+        run(&mut shard, "XTRIM s MAXLEN 0");
+        while shard.collect(100_000).more {}
+        depth += 10;
+    }
+}

@@ -14,6 +14,7 @@ use state::{
     Awaited, Directory, Env, Evaluated, Layout, Leading, Overlay, ProposalBuilder, ScriptLimits, Scripts, Transaction,
     WatchOutcome, Watches, evaluate_read,
 };
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Bound, ControlFlow};
 use stdx::codec::Reader;
@@ -23,6 +24,11 @@ use storage::{Batch, EngineError, Op, View};
 /// A view over a map.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct MapView(pub BTreeMap<Bytes, Bytes>);
+
+thread_local! {
+    /// Records that this thread looked at in views.
+    pub static LOOKED_AT: Cell<u64> = const { Cell::new(0) };
+}
 
 type Visit<'a> = &'a mut dyn FnMut(&[u8], &Bytes) -> ControlFlow<()>;
 
@@ -44,16 +50,19 @@ impl MapView {
 
 impl View for MapView {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        LOOKED_AT.set(LOOKED_AT.get() + 1);
         Ok(self.0.get(key).cloned())
     }
 
     fn scan(&self, start: &[u8], end: &[u8], visit: Visit<'_>) -> Result<(), EngineError> {
-        let _ = self.range(start, end).try_for_each(|(k, v)| visit(k, v));
+        let _ =
+            self.range(start, end).inspect(|_| LOOKED_AT.set(LOOKED_AT.get() + 1)).try_for_each(|(k, v)| visit(k, v));
         Ok(())
     }
 
     fn scan_reverse(&self, start: &[u8], end: &[u8], visit: Visit<'_>) -> Result<(), EngineError> {
-        let _ = self.range(start, end).rev().try_for_each(|(k, v)| visit(k, v));
+        let backwards = self.range(start, end).rev();
+        let _ = backwards.inspect(|_| LOOKED_AT.set(LOOKED_AT.get() + 1)).try_for_each(|(k, v)| visit(k, v));
         Ok(())
     }
 }

@@ -137,8 +137,8 @@ fn entries(ctx: &Ctx<'_>, stream: &Stream, claim: &Claim) -> Outcome<Vec<Option<
 /// Pending entries that XAUTOCLAIM looks at for each it may claim.
 const LOOKS_PER_CLAIM: u64 = 10;
 
-/// Pending entries that are read at once.
-const STEP: usize = 1024;
+/// Pending entries that are read at once, at most.
+const STEP: u64 = 1024;
 
 pub(super) fn xautoclaim(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
     let (key, group, name) = (&cmd.args[1], &cmd.args[2], &cmd.args[3]);
@@ -170,11 +170,13 @@ pub(super) fn xautoclaim(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
     let mut next = Some(start);
     'all: while let Some(from) = next.take() {
         let mut step = Vec::new();
+        // One more than may be needed says where to go on.
+        let step_max = left.min(looks).min(STEP) as usize + 1;
         stream.each_pending(ctx, &group.group, (from, Id::MAX), false, |id, pending| {
             step.push((id, pending));
-            if step.len() < STEP { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if step.len() < step_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
-        let more = step.last().filter(|_| step.len() == STEP).and_then(|(id, _)| id.next());
+        let more = step.last().filter(|_| step.len() == step_max).and_then(|(id, _)| id.next());
         for (id, old) in step {
             if left == 0 || looks == 0 {
                 next = Some(id);
