@@ -2,14 +2,12 @@
 
 use super::id::Id;
 use super::stream::Stream;
+use super::trim::NODE_ENTRIES;
 use super::{entry, groups};
 use crate::ctx::Ctx;
 use crate::parse::{ReplyMeter, int_arg, is};
 use crate::reply::{NO_SUCH_KEY, Outcome, fail};
 use command::{Command, Reply};
-
-/// Entries of one node of Redis' tree, when they are small.
-const NODE_ENTRIES: u64 = 100;
 
 /// Entries, and pending entries, that FULL shows when no COUNT says otherwise.
 const FULL_COUNT: u64 = 10;

@@ -12,6 +12,9 @@ use std::ops::ControlFlow;
 /// Entries that a `~` removes at most when no LIMIT says otherwise: as many as Redis with its usual nodes.
 const APPROXIMATE_LIMIT: u64 = 10_000;
 
+/// A `~` removes entries by as many as a node of Redis' tree has, so that most XADD that trim so have nothing to remove.
+pub(super) const NODE_ENTRIES: u64 = 100;
+
 /// Up to this many entries are deleted one by one; more are left to background deletion as a span.
 const DELETED_AT_ONCE_MAX: u64 = 128;
 
@@ -29,6 +32,8 @@ enum Strategy {
 pub(super) struct Trim {
     strategy: Strategy,
     limit: u64,
+    /// Whether only whole nodes go.
+    approximate: bool,
 }
 
 /// Reads the options of trimming one by one.
@@ -93,7 +98,7 @@ impl Options {
             None if self.approximate => APPROXIMATE_LIMIT,
             None => u64::MAX,
         };
-        Ok(self.strategy.map(|strategy| Trim { strategy, limit }))
+        Ok(self.strategy.map(|strategy| Trim { strategy, limit, approximate: self.approximate }))
     }
 }
 
@@ -114,26 +119,33 @@ pub(super) fn xtrim(ctx: &mut Ctx<'_>, cmd: &Command) -> Outcome {
 }
 
 impl Trim {
-    /// Removes entries from the front of the stream, and gives how many they were. A `~` is exact here.
+    /// Removes entries from the front of the stream, and gives how many they were.
     pub(super) fn run(&self, ctx: &mut Ctx<'_>, stream: &mut Stream) -> Outcome<u64> {
         let count = stream.meta.count;
-        let (removed, first, ids) = match self.strategy {
-            Strategy::MaxLen(length) => {
-                let removed = count.saturating_sub(length).min(self.limit);
-                if removed > DELETED_AT_ONCE_MAX && count - removed < removed {
-                    // The end is nearer than the front.
-                    (removed, from_end(ctx, stream, count - removed)?, Vec::new())
-                } else {
-                    from_front(ctx, stream, |_, seen| seen < removed)?
-                }
-            }
-            Strategy::MinId(min) => from_front(ctx, stream, |id, seen| id < min && seen < self.limit)?,
+        let too_many = match self.strategy {
+            Strategy::MaxLen(length) => count.saturating_sub(length).min(self.limit),
+            Strategy::MinId(min) => from_front(ctx, stream, |id, seen| id < min && seen < self.limit)?.0,
         };
-        if removed > 0 {
-            let few = (removed <= DELETED_AT_ONCE_MAX).then_some(&ids[..]);
-            stream.drop_front(ctx, removed, first, few)?;
+        let removed = self.whole(stream, too_many);
+        if removed == 0 {
+            return Ok(0);
+        }
+        if removed > DELETED_AT_ONCE_MAX && count - removed < removed {
+            // The end is nearer than the front.
+            let first = from_end(ctx, stream, count - removed)?;
+            stream.drop_front(ctx, removed, first, None)?;
+        } else {
+            let (_, first, ids) = from_front(ctx, stream, |_, seen| seen < removed)?;
+            stream.drop_front(ctx, removed, first, (removed <= DELETED_AT_ONCE_MAX).then_some(&ids[..]))?;
         }
         Ok(removed)
+    }
+
+    /// How many of the entries that are too many go. Nodes begin at every hundredth entry ever added.
+    fn whole(&self, stream: &Stream, too_many: u64) -> u64 {
+        let gone = stream.meta.added.saturating_sub(stream.meta.count);
+        let begun = if self.approximate { gone.saturating_add(too_many) % NODE_ENTRIES } else { 0 };
+        too_many.saturating_sub(begun)
     }
 }
 
