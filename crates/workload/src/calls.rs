@@ -15,6 +15,9 @@ pub(crate) enum Answer<'a> {
     Unknown,
 }
 
+/// Commands that say how many keys follow.
+const KEYS_BEHIND_A_COUNT: [&[u8]; 2] = [b"LMPOP", b"SINTERCARD"];
+
 /// One command of an operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a> {
@@ -36,7 +39,8 @@ impl<'a> Call<'a> {
 
     /// The first key; empty when the command has none.
     pub(crate) fn key(&self) -> &'a [u8] {
-        self.words.get(1).map_or(b"", |w| w)
+        let at = if KEYS_BEHIND_A_COUNT.contains(&self.name()) { 2 } else { 1 };
+        self.words.get(at).map_or(b"", |w| w)
     }
 
     /// The answer, if it is known.

@@ -87,7 +87,22 @@ pub trait Workload: Send {
 /// The workloads, by name.
 #[must_use]
 pub fn names() -> &'static [&'static str] {
-    &["counter", "register", "append", "set", "strings", "hashes", "bank", "expiry", "scan", "queue", "stream"]
+    &[
+        "counter",
+        "register",
+        "append",
+        "set",
+        "strings",
+        "hashes",
+        "lists",
+        "sets",
+        "sorted-sets",
+        "bank",
+        "expiry",
+        "scan",
+        "queue",
+        "stream",
+    ]
 }
 
 /// The workload called `name`, its mix of commands drawn from `seed`.
@@ -98,8 +113,7 @@ pub fn by_name(name: &str, options: &Options, seed: u64) -> Option<Box<dyn Workl
         "register" => Box::new(Register::new(options, seed)),
         "append" => Box::new(Append::new(options, seed)),
         "set" => Box::new(Set::new(options, seed)),
-        "strings" => Box::new(Commands::strings(options, seed)),
-        "hashes" => Box::new(Commands::hashes(options, seed)),
+        "strings" | "hashes" | "lists" | "sets" | "sorted-sets" => Box::new(Commands::named(name, options, seed)?),
         "bank" => Box::new(Bank::new(options, seed)),
         "expiry" => Box::new(Expiry::new(options, seed)),
         "scan" => Box::new(Scan::new(options, seed)),

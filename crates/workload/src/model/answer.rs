@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 const PAIRS: [&str; 1] = ["hgetall"];
 
 /// Commands that answer elements in any order.
-const ELEMENTS: [&str; 3] = ["hkeys", "hvals", "keys"];
+const ELEMENTS: [&str; 7] = ["hkeys", "hvals", "keys", "smembers", "sinter", "sunion", "sdiff"];
 
 /// Whether `reply` says what the model `expected`.
 pub(super) fn same(words: Words<'_>, expected: &Reply, reply: &Reply) -> bool {
@@ -23,7 +23,21 @@ pub(super) fn same(words: Words<'_>, expected: &Reply, reply: &Reply) -> bool {
     if named(&ELEMENTS) {
         return sorted(flat(expected), 1) == sorted(flat(reply), 1);
     }
-    matches!((expected, reply), (Reply::Null, Reply::NullArray) | (Reply::NullArray, Reply::Null))
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    plain(expected, &mut one);
+    plain(reply, &mut other);
+    one == other
+}
+
+/// What both versions of the protocol say alike: scores as text, one null, pairs one after the other.
+fn plain(reply: &Reply, out: &mut Vec<Reply>) {
+    match reply {
+        Reply::Double(score) => out.push(Reply::Bulk(score.to_string().into())),
+        Reply::NullArray => out.push(Reply::Null),
+        Reply::Array(items) if items.is_empty() => out.push(Reply::Array(Vec::new())),
+        Reply::Array(items) => items.iter().for_each(|item| plain(item, out)),
+        other => out.push(other.clone()),
+    }
 }
 
 /// The elements of an aggregate, pairs one after the other.
@@ -54,29 +68,33 @@ impl Model {
     /// For a command that answers at random, whether `reply` is one of the possible answers.
     pub(super) fn random_answer_fits(&mut self, words: Words<'_>, reply: &Reply) -> Option<bool> {
         let [name, key, rest @ ..] = words else { return None };
-        if !is(name, "hrandfield") {
-            return None;
-        }
-        let hash = match self.hash(key) {
-            Ok(hash) => hash,
+        let population = match () {
+            () if is(name, "hrandfield") => self.hash(key),
+            () if is(name, "srandmember") => {
+                self.set_at(key).map(|set| set.into_iter().map(|member| (member, Bytes::new())).collect())
+            }
+            () => return None,
+        };
+        let population = match population {
+            Ok(population) => population,
             Err(e) => return Some(e.as_ref() == Some(reply)),
         };
         let Some(count) = rest.first() else {
             return Some(match reply {
-                Reply::Bulk(field) => hash.contains_key(field),
-                other => hash.is_empty() && matches!(other, Reply::Null),
+                Reply::Bulk(field) => population.contains_key(field),
+                other => population.is_empty() && matches!(other, Reply::Null),
             });
         };
         let count = number(count)?;
         let with_values = rest.len() > 1;
-        let wanted = if count < 0 && !hash.is_empty() {
+        let wanted = if count < 0 && !population.is_empty() {
             count.unsigned_abs() as usize
         } else {
-            hash.len().min(count.unsigned_abs() as usize)
+            population.len().min(count.unsigned_abs() as usize)
         };
         let Some(groups) = sorted(flat(reply), 1 + usize::from(with_values)) else { return Some(false) };
         let fits = |g: &Vec<&Bytes>| {
-            let value = g.first().and_then(|field| hash.get(*field));
+            let value = g.first().and_then(|field| population.get(*field));
             value.is_some_and(|v| g.get(1).is_none_or(|shown| *shown == v))
         };
         let different = groups.iter().map(|g| g.first()).collect::<BTreeSet<_>>().len();

@@ -1,6 +1,6 @@
 //! Commands on keys of any type.
 
-use super::{Answer, Model, SAME_OBJECT, Value, Words, count, integer, is, number};
+use super::{Answer, Model, SAME_OBJECT, Words, count, integer, is, number};
 use bytes::Bytes;
 use command::Reply;
 
@@ -11,13 +11,7 @@ impl Model {
         match (name, a) {
             ("del" | "unlink", keys) => Ok(count(keys.iter().filter(|k| self.delete(k).is_some()).count())),
             ("exists" | "touch", keys) => Ok(count(keys.iter().filter(|k| self.exists(k)).count())),
-            ("type", [key]) => Ok(Reply::Simple(match self.entry(key).map(|e| &e.value) {
-                None => "none".into(),
-                Some(Value::Text(_)) => "string".into(),
-                Some(Value::Hash(_)) => "hash".into(),
-                Some(Value::List(_)) => "list".into(),
-                Some(Value::Stream(_)) => "stream".into(),
-            })),
+            ("type", [key]) => Ok(Reply::Simple(self.entry(key).map_or("none", |e| e.value.kind()).into())),
             ("rename", [from, to]) => {
                 let entry = self.delete(from).ok_or(Some(NO_SUCH_KEY))?;
                 self.put(to, entry.value, entry.dies_at);

@@ -1,16 +1,20 @@
-//! What the commands on strings, keys and hashes, and some on streams, do, said in the plainest way: maps of whole values. Written from the
-//! documentation of Redis and independently of the evaluator, which is tested against it (crates/state/tests/model.rs):
-//! it knows nothing of records, overlays, batches or shards.
+//! What the commands on keys, strings, hashes, lists, sets and sorted sets, and some on streams, do, said in the plainest way: maps of
+//! whole values. Written from the documentation of Redis and independently of the evaluator, which is tested against it
+//! (crates/state/tests/reference.rs): it knows nothing of records, overlays, batches or shards.
 
 mod answer;
 mod hashes;
 mod keys;
 mod lists;
+mod sets;
+mod sorted;
 mod streams;
 mod strings;
 
 use bytes::Bytes;
 use command::Reply;
+use sets::Set;
+use sorted::Sorted;
 use std::collections::BTreeMap;
 
 /// The words of a command, the name first.
@@ -24,7 +28,34 @@ enum Value {
     Text(Bytes),
     Hash(Hash),
     List(Vec<Bytes>),
+    Set(Set),
+    Sorted(Sorted),
     Stream(streams::Stream),
+}
+
+impl Value {
+    /// What TYPE answers.
+    fn kind(&self) -> &'static str {
+        match self {
+            Value::Text(_) => "string",
+            Value::Hash(_) => "hash",
+            Value::List(_) => "list",
+            Value::Set(_) => "set",
+            Value::Sorted(_) => "zset",
+            Value::Stream(_) => "stream",
+        }
+    }
+
+    /// Whether it is a collection without elements, which goes away.
+    fn is_empty(&self) -> bool {
+        match self {
+            Value::Text(_) | Value::Stream(_) => false,
+            Value::Hash(hash) => hash.is_empty(),
+            Value::List(list) => list.is_empty(),
+            Value::Set(set) => set.is_empty(),
+            Value::Sorted(set) => set.is_empty(),
+        }
+    }
 }
 
 type Hash = BTreeMap<Bytes, Bytes>;
@@ -74,12 +105,17 @@ impl Model {
         let (name, rest) = words.split_first()?;
         let name = String::from_utf8(name.to_ascii_lowercase()).ok()?;
         self.bury();
-        let answer = self
-            .on_strings(&name, rest)
-            .or_else(|e| if e.is_none() { self.on_keys(&name, rest) } else { Err(e) })
-            .or_else(|e| if e.is_none() { self.on_hashes(&name, rest) } else { Err(e) })
-            .or_else(|e| if e.is_none() { self.on_lists(&name, rest) } else { Err(e) });
-            .or_else(|e| if e.is_none() { self.on_streams(&name, rest) } else { Err(e) });
+        let groups = [
+            Model::on_strings,
+            Model::on_keys,
+            Model::on_hashes,
+            Model::on_lists,
+            Model::on_sets,
+            Model::on_sorted_sets,
+            Model::on_streams,
+        ];
+        let known = groups.iter().map(|group| group(self, &name, rest)).find(|answer| *answer != Err(None));
+        let answer = known.unwrap_or(Err(None));
         self.bury();
         match answer {
             Ok(reply) | Err(Some(reply)) => Some(reply),
@@ -123,30 +159,47 @@ impl Model {
     /// Changes a value and keeps its expiry; an empty one goes away.
     fn change(&mut self, key: &Bytes, value: Value) {
         let dies_at = self.entry(key).and_then(|e| e.dies_at);
-        if value == Value::Hash(Hash::new()) || value == Value::List(Vec::new()) {
+        if value.is_empty() {
             self.delete(key);
         } else {
             self.put(key, value, dies_at);
         }
     }
 
+    /// The value under a key, if `of` says that its type is the right one.
+    fn value<T>(&mut self, key: &[u8], of: impl FnOnce(&Value) -> Option<&T>) -> Result<Option<T>, Option<Reply>>
+    where
+        T: Clone,
+    {
+        match self.entry(key) {
+            None => Ok(None),
+            Some(entry) => of(&entry.value).cloned().map(Some).ok_or(Some(WRONG_TYPE)),
+        }
+    }
+
     /// The string under a key.
     fn text(&mut self, key: &[u8]) -> Result<Option<Bytes>, Option<Reply>> {
-        match self.entry(key).map(|e| &e.value) {
-            None => Ok(None),
-            Some(Value::Text(t)) => Ok(Some(t.clone())),
-            Some(_) => Err(Some(WRONG_TYPE)),
-        }
+        self.value(key, |v| if let Value::Text(text) = v { Some(text) } else { None })
     }
 
     /// The hash under a key.
     fn hash(&mut self, key: &[u8]) -> Result<Hash, Option<Reply>> {
-        match self.entry(key).map(|e| &e.value) {
-            None => Ok(Hash::new()),
-            Some(Value::Hash(h)) => Ok(h.clone()),
-            Some(_) => Err(Some(WRONG_TYPE)),
-            .or_else(|e| if e.is_none() { self.on_lists(&name, rest) } else { Err(e) })
-        }
+        self.value(key, |v| if let Value::Hash(hash) = v { Some(hash) } else { None }).map(Option::unwrap_or_default)
+    }
+
+    /// The list under a key.
+    fn list(&mut self, key: &[u8]) -> Result<Vec<Bytes>, Option<Reply>> {
+        self.value(key, |v| if let Value::List(list) = v { Some(list) } else { None }).map(Option::unwrap_or_default)
+    }
+
+    /// The set under a key.
+    fn set_at(&mut self, key: &[u8]) -> Result<Set, Option<Reply>> {
+        self.value(key, |v| if let Value::Set(set) = v { Some(set) } else { None }).map(Option::unwrap_or_default)
+    }
+
+    /// The sorted set under a key.
+    fn sorted(&mut self, key: &[u8]) -> Result<Sorted, Option<Reply>> {
+        self.value(key, |v| if let Value::Sorted(set) = v { Some(set) } else { None }).map(Option::unwrap_or_default)
     }
 }
 

@@ -250,7 +250,7 @@ fn answer(model: &mut Model, words: &Words, rng: &mut Rng) -> Reply {
             let bulk = |r: Reply| if let Reply::Bulk(b) = r { b } else { Bytes::new() };
             page(pairs.into_iter().map(|(f, v)| (bulk(f), Some(bulk(v)))).collect(), &words[2], &words[3..])
         }
-        b"HRANDFIELD" => random_fields(model, words, rng),
+        b"HRANDFIELD" | b"SRANDMEMBER" => random(model, words, rng),
         _ => match model.run(words) {
             Some(reply) => reply,
             None => panic!("the test server has no {words:?}"),
@@ -258,9 +258,12 @@ fn answer(model: &mut Model, words: &Words, rng: &mut Rng) -> Reply {
     }
 }
 
-fn random_fields(model: &mut Model, words: &Words, rng: &mut Rng) -> Reply {
-    let pairs = match model.run(&[Bytes::from("HGETALL"), words[1].clone()]) {
+/// Some fields of a hash or members of a set.
+fn random(model: &mut Model, words: &Words, rng: &mut Rng) -> Reply {
+    let whole = if words[0].eq_ignore_ascii_case(b"HRANDFIELD") { "HGETALL" } else { "SMEMBERS" };
+    let pairs = match model.run(&[Bytes::from(whole), words[1].clone()]) {
         Some(Reply::Map(pairs)) => pairs,
+        Some(Reply::Set(members)) => members.into_iter().map(|member| (member, Reply::Null)).collect(),
         Some(other) => return other,
         None => Vec::new(),
     };

@@ -1,12 +1,14 @@
-//! Every command on strings, keys and hashes, by one client per group of keys. Each answer must be the one that the
+//! Every command on keys, strings, hashes, lists, sets and sorted sets (but for SPOP, whose choice no reference foresees), by one client per group of keys. Each answer must be the one that the
 //! reference model gives, up to commands of unknown outcome, which may take effect at any later time or never.
 //!
 //! One client at a time leaves nothing open, so these two find what a command does wrong across leaders, overlays and
 //! restarts; what clients do to each other is the business of the other workloads.
 
+mod tables;
+
 use crate::calls::{Call, calls_of, gravest};
 use crate::lives::{Lives, Span, beginning};
-use crate::options::{Pace, conclude, words};
+use crate::options::{Pace, conclude};
 use crate::reference::judge;
 use crate::{ClientId, Namespace, Operation, Options, Request, Step, Violation, Workload};
 use bytes::Bytes;
@@ -23,25 +25,30 @@ const KEYS: [char; 4] = ['a', 'b', 'c', 'd'];
 const MAX_PIPELINE: u64 = 5;
 
 /// Which commands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    Strings,
-    Hashes,
+#[derive(Debug)]
+struct Kind {
+    name: &'static str,
+    /// Most of them.
+    own: &'static [&'static str],
+    /// Some, to meet keys of another type, and to make them.
+    others: &'static [&'static str],
+    /// What reads a key as a whole.
+    read: &'static str,
 }
 
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Kind::Strings => "strings",
-            Kind::Hashes => "hashes",
-        }
-    }
-}
+/// Every kind.
+static KINDS: [Kind; 5] = [
+    Kind { name: "strings", own: tables::STRINGS, others: tables::HASHES, read: "GET K" },
+    Kind { name: "hashes", own: tables::HASHES, others: tables::STRINGS, read: "HGETALL K" },
+    Kind { name: "lists", own: tables::LISTS, others: tables::STRINGS, read: "LRANGE K 0 -1" },
+    Kind { name: "sets", own: tables::SETS, others: tables::SORTED_SETS, read: "SMEMBERS K" },
+    Kind { name: "sorted-sets", own: tables::SORTED_SETS, others: tables::SETS, read: "ZRANGE K 0 -1 WITHSCORES" },
+];
 
 /// See the module.
 #[derive(Debug)]
 pub struct Commands {
-    kind: Kind,
+    kind: &'static Kind,
     beginning: String,
     options: Options,
     pace: Pace,
@@ -52,28 +59,19 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// Mostly commands on strings, and those on keys.
+    /// Mostly commands of the kind called `name`, and those on keys.
     #[must_use]
-    pub fn strings(options: &Options, seed: u64) -> Commands {
-        Commands::new(Kind::Strings, options, seed)
-    }
-
-    /// Mostly commands on hashes, and those on keys.
-    #[must_use]
-    pub fn hashes(options: &Options, seed: u64) -> Commands {
-        Commands::new(Kind::Hashes, options, seed)
-    }
-
-    fn new(kind: Kind, options: &Options, seed: u64) -> Commands {
-        Commands {
+    pub fn named(name: &str, options: &Options, seed: u64) -> Option<Commands> {
+        let kind = KINDS.iter().find(|kind| kind.name == name)?;
+        Some(Commands {
             kind,
-            beginning: beginning(options, kind.name()),
+            beginning: beginning(options, kind.name),
             pace: Pace::new(options),
-            lives: Lives::tagged(options, kind.name(), 0, SPAN),
+            lives: Lives::tagged(options, kind.name, 0, SPAN),
             options: options.clone(),
             groups: BTreeMap::new(),
             pipelines: Rng::new(seed).range(2, 12),
-        }
+        })
     }
 
     /// The groups that a client uses: as many as there are keys in the options, of no other client.
@@ -106,7 +104,7 @@ fn group_of(key: &[u8]) -> &[u8] {
 
 impl Workload for Commands {
     fn name(&self) -> &'static str {
-        self.kind.name()
+        self.kind.name
     }
 
     fn next(&mut self, client: ClientId, _now: Mono, rng: &mut Rng) -> Step {
@@ -127,13 +125,12 @@ impl Workload for Commands {
     }
 
     fn conclusion(&mut self) -> Vec<Request> {
-        let kind = self.kind;
+        let read = self.kind.read;
         conclude(self.all_keys().flat_map(|(at, key)| {
-            let reads: [&[u8]; 2] = match kind {
-                Kind::Strings => [b"TYPE", b"GET"],
-                Kind::Hashes => [b"TYPE", b"HGETALL"],
-            };
-            reads.map(|name| (at, words(&[name, &key[..]])))
+            ["TYPE K", read].map(|line| {
+                let word = |w: &str| if w == "K" { key.clone() } else { Bytes::copy_from_slice(w.as_bytes()) };
+                (at, line.split(' ').map(word).collect())
+            })
         }))
     }
 
@@ -144,23 +141,22 @@ impl Workload for Commands {
                 groups.entry(group_of(call.key())).or_default().push(call);
             }
         }
-        gravest(groups.values().map(|calls| judge(self.kind.name(), calls[0].key(), calls)))
+        gravest(groups.values().map(|calls| judge(self.kind.name, calls[0].key(), calls)))
     }
 }
 
 /// A random command on a group.
-fn command(kind: Kind, group: &Bytes, rng: &mut Rng) -> Vec<Bytes> {
-    let line = match (kind, rng.below(10)) {
-        (_, 0 | 1) => on_keys(rng),
-        (Kind::Strings, 2) => on_hashes(rng),
-        (Kind::Hashes, 2) => on_strings(rng),
-        (Kind::Strings, _) => on_strings(rng),
-        (Kind::Hashes, _) => on_hashes(rng),
+fn command(kind: &Kind, group: &Bytes, rng: &mut Rng) -> Vec<Bytes> {
+    let table = match rng.below(10) {
+        0 | 1 => tables::KEYS,
+        2 => kind.others,
+        _ => kind.own,
     };
+    let line = table[rng.below(table.len() as u64) as usize];
     line.split(' ').map(|word| fill(word, group, rng)).collect()
 }
 
-/// Puts in what a placeholder stands for: `K` a key, `F` a field, `V` a value, `T` one that no number
+/// Puts in what a placeholder stands for: `K` a key, `F` a field, `E` an element or member, `V` a value, `T` one that no number
 /// comes out of when it is put beside another, `I` a small integer, `N` one that is not
 /// negative, `D` a decimal.
 fn fill(word: &str, group: &Bytes, rng: &mut Rng) -> Bytes {
@@ -168,12 +164,21 @@ fn fill(word: &str, group: &Bytes, rng: &mut Rng) -> Bytes {
     match word {
         "K" => key_of(group, KEYS[rng.below(KEYS.len() as u64) as usize]),
         "F" => Bytes::from(format!("f{}", rng.below(6))),
+        "E" => element(rng),
         "V" => value(rng),
         "T" => Bytes::from(format!("t{}", rng.below(1_000))),
         "I" => Bytes::from(small.to_string()),
         "N" => Bytes::from(small.unsigned_abs().to_string()),
         "D" => Bytes::from(["0.5", "-1.25", "3", "10.1", "x"][rng.below(5) as usize]),
         word => Bytes::copy_from_slice(word.as_bytes()),
+    }
+}
+
+/// One of a few, so that they meet; now and then one that does not fit beside many others.
+fn element(rng: &mut Rng) -> Bytes {
+    match rng.below(40) {
+        0 => Bytes::from(vec![b'y'; rng.range(60, 400) as usize]),
+        n => Bytes::from(format!("e{}", n % 8)),
     }
 }
 
@@ -185,97 +190,6 @@ fn value(rng: &mut Rng) -> Bytes {
         6 => Bytes::new(),
         _ => Bytes::from(vec![b'x'; rng.range(100, 700) as usize]),
     }
-}
-
-fn pick<'a>(of: &[&'a str], rng: &mut Rng) -> &'a str {
-    of[rng.below(of.len() as u64) as usize]
-}
-
-fn on_strings(rng: &mut Rng) -> &'static str {
-    pick(
-        &[
-            "SET K V",
-            "SET K V",
-            "SET K V NX",
-            "SET K V XX",
-            "SET K V GET",
-            "SET K V NX GET",
-            "SET K V XX KEEPTTL",
-            "GET K",
-            "GET K",
-            "GETSET K V",
-            "GETDEL K",
-            "GETEX K",
-            "GETEX K PERSIST",
-            "SETNX K V",
-            "APPEND K T",
-            "STRLEN K",
-            "SETRANGE K N T",
-            "GETRANGE K I I",
-            "SUBSTR K I I",
-            "INCR K",
-            "DECR K",
-            "INCRBY K I",
-            "DECRBY K I",
-            "INCRBYFLOAT K D",
-            "MSET K V K V",
-            "MSETNX K V K V",
-            "MGET K K K",
-            "LCS K K LEN",
-        ],
-        rng,
-    )
-}
-
-fn on_keys(rng: &mut Rng) -> &'static str {
-    pick(
-        &[
-            "DEL K",
-            "DEL K K",
-            "UNLINK K",
-            "EXISTS K K",
-            "TOUCH K K",
-            "TYPE K",
-            "RENAME K K",
-            "RENAMENX K K",
-            "COPY K K",
-            "COPY K K REPLACE",
-            "PERSIST K",
-            "TTL K",
-            "PTTL K",
-            "EXPIRETIME K",
-            "PEXPIRETIME K",
-        ],
-        rng,
-    )
-}
-
-fn on_hashes(rng: &mut Rng) -> &'static str {
-    pick(
-        &[
-            "HSET K F V",
-            "HSET K F V",
-            "HSET K F V F V F V",
-            "HMSET K F V F V",
-            "HSETNX K F V",
-            "HDEL K F",
-            "HDEL K F F F",
-            "HGET K F",
-            "HMGET K F F F",
-            "HGETALL K",
-            "HKEYS K",
-            "HVALS K",
-            "HLEN K",
-            "HEXISTS K F",
-            "HSTRLEN K F",
-            "HINCRBY K F I",
-            "HINCRBYFLOAT K F D",
-            "HRANDFIELD K",
-            "HRANDFIELD K I",
-            "HRANDFIELD K I WITHVALUES",
-        ],
-        rng,
-    )
 }
 
 #[cfg(test)]
@@ -293,17 +207,37 @@ mod tests {
         Flaw::SplitsInTwo,
     ];
 
-    #[test]
-    fn strings_find_what_they_are_there_for() {
+    fn proved(kind: &str) {
         let options = Options { keys: 2, ..Options::default() };
-        let make = |seed| Box::new(Commands::strings(&options, seed)) as Box<dyn Workload>;
+        let make = |seed| {
+            let made = Commands::named(kind, &options, seed);
+            Box::new(made.expect("it is one of the kinds")) as Box<dyn Workload>
+        };
         prove(make, &Plan::default(), &FLAWS);
     }
 
     #[test]
+    fn strings_find_what_they_are_there_for() {
+        proved("strings");
+    }
+
+    #[test]
     fn hashes_find_what_they_are_there_for() {
-        let options = Options { keys: 2, ..Options::default() };
-        let make = |seed| Box::new(Commands::hashes(&options, seed)) as Box<dyn Workload>;
-        prove(make, &Plan::default(), &FLAWS);
+        proved("hashes");
+    }
+
+    #[test]
+    fn lists_find_what_they_are_there_for() {
+        proved("lists");
+    }
+
+    #[test]
+    fn sets_find_what_they_are_there_for() {
+        proved("sets");
+    }
+
+    #[test]
+    fn sorted_sets_find_what_they_are_there_for() {
+        proved("sorted-sets");
     }
 }
