@@ -14,11 +14,11 @@ use workload::{ClientId, Commands, Options, Step, Workload};
 const ROUNDS: u64 = 60;
 const REQUESTS: usize = 300;
 
-fn agree(make: impl Fn(&Options, u64) -> Commands) {
+fn agree(kind: &str) {
     let mut answered = 0;
     for seed in 0..ROUNDS {
         let mut rng = Rng::new(seed);
-        let mut workload = make(&Options::default(), seed);
+        let mut workload = Commands::named(kind, &Options::default(), seed).unwrap();
         let pace = Pace { group: rng.range(1, 6) as usize, lag: rng.below(4) as usize };
         let mut shard = Shard::new(Layout::Colocated, pace, seed);
         let mut model = Model::at(START_MS as i64);
@@ -40,10 +40,25 @@ fn agree(make: impl Fn(&Options, u64) -> Commands) {
 
 #[test]
 fn commands_on_strings_and_keys() {
-    agree(Commands::strings);
+    agree("strings");
 }
 
 #[test]
 fn commands_on_hashes_and_keys() {
-    agree(Commands::hashes);
+    agree("hashes");
+}
+
+#[test]
+fn commands_on_lists_and_keys() {
+    agree("lists");
+}
+
+#[test]
+fn commands_on_sets_and_keys() {
+    agree("sets");
+}
+
+#[test]
+fn commands_on_sorted_sets_and_keys() {
+    agree("sorted-sets");
 }
