@@ -55,6 +55,9 @@ pub const MAX_REQUEST_BYTES: usize = 128 * 1024 * 1024;
 /// Longest command typed without the protocol's framing, in bytes, as in Redis.
 pub const MAX_INLINE_BYTES: usize = 64 * 1024;
 
+/// Replies in one another, at most: nodes that pass them on refuse what lies deeper.
+pub const MAX_REPLY_DEPTH: usize = 32;
+
 const _: () = assert!(MAX_KEY_BYTES < MAX_VALUE_BYTES && MAX_VALUE_BYTES < MAX_REQUEST_BYTES);
 
 /// The words of a command, the name first, exactly as the client sent them.

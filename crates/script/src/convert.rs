@@ -2,11 +2,11 @@
 
 use crate::failure::{self, raise_line};
 use bytes::Bytes;
-use command::{Args, MAX_ARGUMENTS, MAX_REQUEST_BYTES, Reply, double};
+use command::{Args, MAX_ARGUMENTS, MAX_REPLY_DEPTH, MAX_REQUEST_BYTES, Reply, double};
 use mlua::{Error, Lua, LuaString, MultiValue, Result, Table, Value};
 
-/// Tables in one another that a reply may have.
-const DEPTH_MAX: usize = 100;
+/// Tables in one another that a reply may have: EXEC puts an array around it.
+const DEPTH_MAX: usize = MAX_REPLY_DEPTH - 2;
 /// The largest reply of a script, bytes of its parts: many elements may be the same string.
 const REPLY_BYTES_MAX: usize = 256 << 20;
 /// What an element of a reply costs besides its bytes.

@@ -52,6 +52,8 @@ pub struct Script<'a> {
     pub keys: &'a [Bytes],
     /// `ARGV`.
     pub arguments: &'a [Bytes],
+    /// What `math.random` begins with.
+    pub seed: u32,
 }
 
 /// See the module.
@@ -129,7 +131,7 @@ impl Interpreter {
 
     /// Runs a script that is compiled. After [`Ran::Ended`] the interpreter is to be dropped.
     pub fn run(&mut self, script: Script<'_>, host: &mut dyn Host) -> Ran {
-        libs::reset(&self.lua);
+        libs::reset(&self.lua, script.seed);
         self.limit(self.limits.memory_bytes);
         self.meter.start(&self.limits);
         let result = self.run_on(script, host);

@@ -127,6 +127,10 @@ function shared.setmetatable(t, meta)
 end
 
 function shared.unpack(t, i, j)
+  if i == nil and j == nil then
+    -- Arguments take room from the values.
+    return unpack(t)
+  end
   if j and tonumber(j) and (tonumber(j) - (tonumber(i) or 1)) >= UNPACKED_MAX then
     error("too many results to unpack", 2)
   end

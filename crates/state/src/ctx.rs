@@ -82,6 +82,11 @@ impl<'a> Ctx<'a> {
         }
     }
 
+    /// Whether a script calls the command that is evaluated.
+    pub(crate) fn in_script(&self) -> bool {
+        self.scripts.is_none() && matches!(self.access, Access::Write(_))
+    }
+
     /// The writing side. Dispatch never runs a writing command on a reader; if it did, the client would get this error.
     pub(crate) fn txn(&mut self) -> Outcome<&mut Txn<'a>> {
         match &mut self.access {

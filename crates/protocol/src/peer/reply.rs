@@ -7,7 +7,7 @@ use stdx::NodeId;
 use stdx::codec::{DecodeError, Put, Reader};
 
 /// Replies within replies that are accepted.
-const MAX_DEPTH: usize = 32;
+const MAX_DEPTH: usize = command::MAX_REPLY_DEPTH;
 
 /// Elements of one reply that are accepted, those of nested replies included. A byte can announce one, and one takes
 /// some forty bytes of memory; KEYS of a large database needs millions.

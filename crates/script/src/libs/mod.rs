@@ -28,8 +28,8 @@ pub(crate) fn tables(lua: &Lua, meter: &Arc<Meter>) -> Result<Table> {
 pub(crate) use strings::install as install_strings;
 
 /// A run begins: what scripts can set is as usual.
-pub(crate) fn reset(lua: &Lua) {
-    random::seed(lua);
+pub(crate) fn reset(lua: &Lua, seed: u32) {
+    random::seed(lua, seed);
     json::reset(lua);
 }
 

@@ -1,4 +1,4 @@
-//! `math.random`, the same sequence in every run of a script: POSIX' `lrand48` with the seed 0.
+//! `math.random`: POSIX' `lrand48`, with a seed that is an input of the run.
 
 use crate::failure::raise;
 use mlua::{Lua, MultiValue, Result, Table, Value};
@@ -22,14 +22,14 @@ impl State {
     }
 }
 
-/// Starts the sequence anew.
-pub(super) fn seed(lua: &Lua) {
-    lua.set_app_data(State::seeded(0));
+/// Starts the sequence of a seed.
+pub(super) fn seed(lua: &Lua, seed: u32) {
+    lua.set_app_data(State::seeded(seed));
 }
 
 /// Puts `random` and `randomseed` into `math`.
 pub(super) fn install(lua: &Lua) -> Result<()> {
-    seed(lua);
+    seed(lua, 0);
     let math: Table = lua.globals().raw_get("math")?;
     math.raw_set("random", lua.create_function(random)?)?;
     math.raw_set(

@@ -161,7 +161,7 @@ fn elements(ctx: &mut Ctx<'_>, key: &[u8]) -> Outcome<(Vec<Bytes>, bool)> {
 fn run(ctx: &mut Ctx<'_>, cmd: &Command, may_store: bool) -> Outcome {
     let mut query = Query::parse(ctx, &cmd.args[2..], may_store)?;
     let (mut found, ordered) = elements(ctx, &cmd.args[1])?;
-    if query.unsorted && !ordered && query.store.is_some() {
+    if query.unsorted && !ordered && (query.store.is_some() || ctx.in_script()) {
         // A set has no order of its own, and what is stored must not be left to chance.
         query = Query { unsorted: false, alpha: true, by: None, ..query };
     }

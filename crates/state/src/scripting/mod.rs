@@ -152,9 +152,10 @@ fn run(ctx: &mut Ctx<'_>, scripts: &mut Scripts, sha: Sha, flags: Flags, call: &
     }
     let env = ctx.env;
     ctx.txn()?.save();
+    let seed = ctx.rng.next_u64() as u32;
     let slot = call.keys.first().map(|key| slot_of(key));
     let mut caller = Caller { ctx: &mut *ctx, writes: call.writes && !flags.no_writes, sharded, slot, failure: None };
-    let script = Script { sha, keys: call.keys, arguments: call.arguments };
+    let script = Script { sha, keys: call.keys, arguments: call.arguments, seed };
     let ran = scripts.interpreter()?.run(script, &mut caller);
     let failure = caller.failure.take();
     (ctx.env.db, ctx.env.resp3) = (env.db, env.resp3);
