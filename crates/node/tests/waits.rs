@@ -8,8 +8,8 @@ use cluster::{NodeRecord, Request, Unblock, bootstrap};
 use command::{Command, Fault, Reply, SessionId, Work};
 use consensus::{Entry, EntryKind, Role};
 use node::{
-    ConsensusInput, Ended, Origin, SWEEP_INTERVAL, ShardHandle, StateConfig, StateEvent, StateInput, StateOutput,
-    StateSide, Task, TransferConfig, boot,
+    ConsensusInput, Ended, Origin, SWEEP_INTERVAL, ScriptLimits, ShardHandle, StateConfig, StateEvent, StateInput,
+    StateOutput, StateSide, Task, TransferConfig, boot,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,8 +58,13 @@ impl Bench {
         let map = Arc::new(bootstrap(nodes.clone(), 1));
         let mut boot = boot(NodeId(1), map, &store, &[(reader, found)], Origin::Founding, now).unwrap();
         let handle = boot.table.shards[&SHARD].clone();
-        let config =
-            StateConfig { transfer: TransferConfig::default(), sweep_interval: SWEEP_INTERVAL, nodes, shards: 1 };
+        let config = StateConfig {
+            transfer: TransferConfig::default(),
+            sweep_interval: SWEEP_INTERVAL,
+            nodes,
+            shards: 1,
+            scripts: ScriptLimits::DEFAULT,
+        };
         let side = StateSide::new(NodeId(1), config, std::mem::take(&mut boot.workers[0].states), Rng::new(1));
         let last = handle.applied();
         let (open, back, ended) = (Vec::new(), Vec::new(), BTreeMap::new());
