@@ -396,8 +396,9 @@ impl Connection {
 
     fn take_answers(&mut self) {
         for delivery in self.deliveries.drain(..) {
-            if let Err(fault) = &delivery.answer {
-                self.node.gateway.stats.error(&fault.to_string());
+            match &delivery.answer {
+                Ok(reply) => self.node.gateway.stats.reply(reply),
+                Err(fault) => self.node.gateway.stats.error(&fault.to_string()),
             }
             let Delivery { slot, part, answer } = delivery;
             self.pipeline.deliver(slot, part, answer, &mut self.session);
