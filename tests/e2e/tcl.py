@@ -31,6 +31,22 @@ SKIPS = Path(__file__).resolve().parents[1] / "tcl/skip.txt"
 SOURCE = os.environ.get("E2E_REDIS_SOURCE")
 TIMEOUT_SECONDS = 600
 
+# What is changed in the copy of the test tree: file, text, what stands there instead.
+CHANGES = (
+    # The harness empties the server's function library before each unit; where functions are not served there is none.
+    ("support/server.tcl", "    r function flush\n", "    catch {r function flush}\n"),
+    # The unit runs its tests once as functions and once as scripts; functions are not served.
+    ("unit/scripting.tcl", "foreach is_eval {0 1} {", "foreach is_eval {1} {"),
+    # Several clients begin to wait one after the other, each on a connection of its own, and the tests expect them to be served in
+    # that order. One thread reads connections in the order in which they were written; several do not, so a client that begins to
+    # wait gets the time to arrive.
+    (
+        "support/redis.tcl",
+        "        if {!$deferred} {\n",
+        "        if {$deferred && [regexp -nocase {^(b[lrz].*|xread.*)$} $method]} {after 30}\n        if {!$deferred} {\n",
+    ),
+)
+
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 RESULT = re.compile(r"^\[(ok|err|skip|ignore|exception)\]: (.*)$")
 
@@ -53,22 +69,14 @@ def names(what, name):
 
 
 def prepare(folder):
-    """A copy of the test tree with the one change that an outside server needs."""
+    """A copy of the test tree with the changes that an outside server needs."""
     shutil.copytree(Path(SOURCE) / "tests", folder / "tests")
-    server = folder / "tests/support/server.tcl"
-    text = server.read_text(encoding="utf-8")
-    # The harness empties the server's function library before each unit; where functions are not served there is none.
-    changed = text.replace("    r function flush\n", "    catch {r function flush}\n", 1)
-    if changed == text:
-        raise RuntimeError("the harness is not the one this runner knows")
-    server.write_text(changed, encoding="utf-8")
-    # The unit runs its tests once as functions and once as scripts; functions are not served.
-    scripting = folder / "tests/unit/scripting.tcl"
-    text = scripting.read_text(encoding="utf-8")
-    changed = text.replace("foreach is_eval {0 1} {", "foreach is_eval {1} {", 1)
-    if changed == text:
-        raise RuntimeError("the scripting unit is not the one this runner knows")
-    scripting.write_text(changed, encoding="utf-8")
+    for name, old, new in CHANGES:
+        path = folder / "tests" / name
+        text = path.read_text(encoding="utf-8")
+        if old not in text:
+            raise RuntimeError(f"{path} is not the one this runner knows")
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
 def run_units(folder, port, left_out, options, units):
