@@ -79,10 +79,12 @@ impl Setup {
             Need::PythonClients => python_clients(),
             Need::RedisSource => redis_source(),
             Need::Binary => execute(&mut shell::cargo("build --release --package polder")),
-            Need::RustClient => execute(&mut shell::cargo("build --package rust-client")),
+            // Selected so that it shares what was built for the tests of the workspace.
+            Need::RustClient => execute(&mut shell::cargo("build --workspace --bin rust-client")),
             Need::Load => execute(&mut shell::cargo("build --release --package load")),
             Need::Namespaces => self.namespaces(),
-            Need::Nemesis => execute(&mut shell::cargo("build --release --package nemesis")),
+            // Alone it would have other features of the crates that both use, and all would be built twice.
+            Need::Nemesis => execute(&mut shell::cargo("build --release --package polder --package nemesis")),
         }
     }
 

@@ -257,6 +257,6 @@ fn cargo_fuzz() -> Outcome {
         return Ok(());
     }
     let tools = setup::cache().join("tools").display().to_string();
-    execute(&mut command("cargo", ["install", "--locked", "--quiet", "cargo-fuzz", "--root", &tools]))
+    execute(&mut command("cargo", ["install", "--locked", "--quiet", "--debug", "cargo-fuzz", "--root", &tools]))
         .map_err(|error| format!("cargo-fuzz could not be installed: {error}"))
 }
