@@ -1,6 +1,6 @@
 //! The cluster map: nodes, namespaces and shards, as one versioned value held in the system shard.
 
-use crate::{SLOT_COUNT, Slot};
+use crate::SLOT_COUNT;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use stdx::{NodeId, ShardId};
@@ -83,15 +83,6 @@ pub struct ClusterMap {
 }
 
 impl ClusterMap {
-    /// The shard of `namespace` that owns `slot`.
-    #[must_use]
-    pub fn shard_of_slot(&self, namespace: NamespaceId, slot: Slot) -> Option<ShardId> {
-        self.shards
-            .iter()
-            .find(|(_, s)| s.namespace == namespace && s.slots.start <= slot.0 && slot.0 <= s.slots.end)
-            .map(|(id, _)| ShardId(*id))
-    }
-
     /// Shards of a namespace in slot order.
     pub fn shards_of(&self, namespace: NamespaceId) -> impl Iterator<Item = (ShardId, &ShardRecord)> {
         self.shards.iter().filter(move |(_, s)| s.namespace == namespace).map(|(id, s)| (ShardId(*id), s))

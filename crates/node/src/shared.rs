@@ -194,9 +194,12 @@ impl RouteTable {
             if record.layout != Layout::Sharded {
                 continue;
             }
-            let slots: Vec<_> = (0..SLOT_COUNT)
-                .filter_map(|slot| map.shard_of_slot(*id, Slot(slot)).and_then(|s| shards.get(&s)).cloned())
-                .collect();
+            let mut slots = vec![None; usize::from(SLOT_COUNT)];
+            for (shard, record) in map.shards_of(*id) {
+                let range = usize::from(record.slots.start)..=usize::from(record.slots.end);
+                slots[range].fill(shards.get(&shard).cloned());
+            }
+            let slots: Vec<_> = slots.into_iter().flatten().collect();
             assert_eq!(slots.len(), usize::from(SLOT_COUNT), "every slot of a sharded namespace has a shard");
             by_slot.insert(*id, slots);
         }

@@ -2,16 +2,18 @@
 
 #![allow(clippy::unwrap_used)] // A test file is not recognised as one by the lint outside its test functions.
 
+mod support;
+
 use bytes::Bytes;
-use cluster::{ForwardedReply, NodeRecord, PeerMessage, Request, Unblock, bootstrap};
+use cluster::{ForwardedReply, PeerMessage, Request, Unblock, bootstrap};
 use command::{Command, Fault, Reply, SessionId, Work};
 use node::{DispatchOutput, Dispatcher, RouteTable, ShardHandle, Shared, Task};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{Mono, NodeId, ShardId};
+use support::{BEGIN, SHARD, records};
 
-const SHARD: ShardId = ShardId(1);
 const MOVED: Fault = Fault::NotLeader { leader: None };
 
 /// A dispatcher on node 1, which is linked to nodes 2 and 3.
@@ -25,15 +27,8 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let now = Mono(1_000_000_000);
-        let record = |i: u64| NodeRecord {
-            peer: format!("n{i}:1"),
-            redis: format!("n{i}:2"),
-            redis_cluster: format!("n{i}:3"),
-            http: format!("n{i}:4"),
-            zone: String::new(),
-        };
-        let map = Arc::new(bootstrap((1..=3).map(|i| (i, record(i))).collect(), 16));
+        let now = BEGIN;
+        let map = Arc::new(bootstrap(records(), 16));
         let handle = |(id, shard): (&u32, &cluster::ShardRecord)| {
             let layout = map.namespaces.get(&shard.namespace).map_or(cluster::Layout::System, |n| n.layout);
             let handle = ShardHandle::new(ShardId(*id), shard.namespace, layout, 0, None, now);

@@ -3,22 +3,18 @@
 
 #![allow(clippy::unwrap_used)] // A test file is not recognised as one by the lint outside its test functions.
 
+mod support;
+
 use bytes::Bytes;
-use cluster::{NodeRecord, Request, bootstrap};
+use cluster::Request;
 use command::{Command, Reply, SessionId, Work};
 use consensus::{Entry, EntryKind, Role};
-use node::{
-    ConsensusInput, Origin, SWEEP_INTERVAL, ScriptLimits, ShardHandle, StateConfig, StateEvent, StateInput,
-    StateOutput, StateSide, Task, TransferConfig, boot,
-};
-use std::collections::BTreeMap;
+use node::{ConsensusInput, ShardHandle, StateEvent, StateInput, StateOutput, StateSide, Task};
 use std::sync::Arc;
-use stdx::{Mono, NodeId, Rng, ShardId, WallMs};
-use storage::log::{Log, LogOptions};
-use storage::{MemDisk, MemEngine, Store, StoreOptions};
+use stdx::{Mono, NodeId};
+use storage::Store;
+use support::{BEGIN, FLUSH_BYTES, SHARD, WALL, founded};
 
-const SHARD: ShardId = ShardId(1);
-const WALL: WallMs = WallMs(1_700_000_000_000);
 /// Long before and long after anything here.
 const NO_LEASE: Mono = Mono(0);
 const LEASE: Mono = Mono(u64::MAX);
@@ -27,6 +23,7 @@ const LEASE: Mono = Mono(u64::MAX);
 struct Bench {
     side: StateSide<&'static str>,
     handle: Arc<ShardHandle>,
+    store: Store,
     term: u64,
     last: u64,
     /// What was proposed and is not committed.
@@ -38,33 +35,9 @@ struct Bench {
 impl Bench {
     /// It leads under a lease, and the first entry of its term is applied.
     fn new() -> Bench {
-        let now = Mono(1_000_000_000);
-        let record = |i: u64| NodeRecord {
-            peer: format!("n{i}:1"),
-            redis: format!("n{i}:2"),
-            redis_cluster: format!("n{i}:3"),
-            http: format!("n{i}:4"),
-            zone: String::new(),
-        };
-        let nodes: BTreeMap<u64, NodeRecord> = (1..=3).map(|i| (i, record(i))).collect();
-        let options = StoreOptions { cache_bytes: 1 << 20, flush_bytes: 1 << 20, hash_seed: 1 };
-        let store = Store::open(Arc::new(MemEngine::new()), options).unwrap();
-        let log = LogOptions { identity: 1, segment_bytes: 64 << 10, max_recycled: 2, reserve_bytes: 0 };
-        let (_, reader, found) = Log::open(MemDisk::new(), log).unwrap();
-        let recovered = [(reader, found)];
-        let map = Arc::new(bootstrap(nodes.clone(), 1));
-        let mut boot = boot(NodeId(1), map, &store, &recovered, Origin::Founding, now).unwrap();
-        let handle = boot.table.shards[&SHARD].clone();
-        let config = StateConfig {
-            transfer: TransferConfig::default(),
-            sweep_interval: SWEEP_INTERVAL,
-            nodes,
-            shards: 1,
-            scripts: ScriptLimits::DEFAULT,
-        };
-        let side = StateSide::new(NodeId(1), config, std::mem::take(&mut boot.workers[0].states), Rng::new(1));
+        let (side, handle, store) = founded();
         let last = handle.applied();
-        let mut bench = Bench { side, handle, term: 2, last, open: Vec::new(), barriers: 0, now };
+        let mut bench = Bench { side, handle, store, term: 2, last, open: Vec::new(), barriers: 0, now: BEGIN };
         bench.handle.set_lease(LEASE);
         let role = StateEvent::Role { shard: SHARD, role: Role::Leader, term: 2, leader: Some(NodeId(1)) };
         assert_eq!(bench.tell(StateInput::Event(role)), "");
@@ -76,7 +49,11 @@ impl Bench {
 
     /// A request named by its words.
     fn ask(&mut self, line: &'static str) -> String {
-        let args = line.split(' ').map(|word| Bytes::from_static(word.as_bytes())).collect();
+        self.ask_for(line, line)
+    }
+
+    fn ask_for(&mut self, name: &'static str, line: &str) -> String {
+        let args = line.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
         let request = Request {
             shard: SHARD,
             session: SessionId { node: NodeId(1), client: 1 },
@@ -86,7 +63,7 @@ impl Bench {
             stale_ok: false,
             work: Work::Single(Command::parse(args).unwrap()),
         };
-        self.tell(StateInput::Tasks(vec![Task::new(request, self.now, line)]))
+        self.tell(StateInput::Tasks(vec![Task::new(request, self.now, name)]))
     }
 
     /// The oldest open proposal becomes committed.
@@ -156,4 +133,20 @@ fn without_a_lease_a_read_of_applied_state_needs_a_barrier() {
     bench.handle.set_lease(NO_LEASE);
     assert_eq!(bench.ask("get k"), "");
     assert_eq!(bench.barriers, 1);
+}
+
+/// What is applied stays in memory until it is flushed: a leader whose engine falls behind lets writes wait.
+#[test]
+fn writes_wait_while_tables_are_far_above_their_limit() {
+    let mut bench = Bench::new();
+    let value = "v".repeat(FLUSH_BYTES as usize);
+    for key in ["a", "b"] {
+        assert_eq!(bench.ask_for("set", &format!("set {key} {value}")), "");
+        assert_eq!(bench.commit(), "set=Ok(Simple(\"OK\"))");
+    }
+    assert_eq!(bench.ask("set c 1"), "");
+    assert!(bench.open.is_empty(), "it waits for a flush");
+    bench.store.flush().unwrap();
+    assert_eq!(bench.tell(StateInput::Flushed), "");
+    assert_eq!(bench.commit(), "set c 1=Ok(Simple(\"OK\"))");
 }

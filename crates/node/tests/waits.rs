@@ -3,23 +3,18 @@
 
 #![allow(clippy::unwrap_used)] // A test file is not recognised as one by the lint outside its test functions.
 
+mod support;
+
 use bytes::Bytes;
-use cluster::{NodeRecord, Request, Unblock, bootstrap};
+use cluster::{Request, Unblock};
 use command::{Command, Fault, Reply, SessionId, Work};
 use consensus::{Entry, EntryKind, Role};
-use node::{
-    ConsensusInput, Ended, Origin, SWEEP_INTERVAL, ScriptLimits, ShardHandle, StateConfig, StateEvent, StateInput,
-    StateOutput, StateSide, Task, TransferConfig, boot,
-};
+use node::{ConsensusInput, Ended, ShardHandle, StateEvent, StateInput, StateOutput, StateSide, Task};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use stdx::{Mono, NodeId, Rng, ShardId, WallMs};
-use storage::log::{Log, LogOptions};
-use storage::{MemDisk, MemEngine, Store, StoreOptions};
-
-const SHARD: ShardId = ShardId(1);
-const WALL: WallMs = WallMs(1_700_000_000_000);
+use stdx::{Mono, NodeId};
+use support::{BEGIN, SHARD, WALL, founded};
 
 struct Bench {
     side: StateSide<char>,
@@ -42,33 +37,10 @@ fn session(client: char) -> SessionId {
 impl Bench {
     /// It leads under a lease, and the first entry of its term is applied.
     fn new() -> Bench {
-        let now = Mono(1_000_000_000);
-        let record = |i: u64| NodeRecord {
-            peer: format!("n{i}:1"),
-            redis: format!("n{i}:2"),
-            redis_cluster: format!("n{i}:3"),
-            http: format!("n{i}:4"),
-            zone: String::new(),
-        };
-        let nodes: BTreeMap<u64, NodeRecord> = (1..=3).map(|i| (i, record(i))).collect();
-        let options = StoreOptions { cache_bytes: 1 << 20, flush_bytes: 1 << 20, hash_seed: 1 };
-        let store = Store::open(Arc::new(MemEngine::new()), options).unwrap();
-        let log = LogOptions { identity: 1, segment_bytes: 64 << 10, max_recycled: 2, reserve_bytes: 0 };
-        let (_, reader, found) = Log::open(MemDisk::new(), log).unwrap();
-        let map = Arc::new(bootstrap(nodes.clone(), 1));
-        let mut boot = boot(NodeId(1), map, &store, &[(reader, found)], Origin::Founding, now).unwrap();
-        let handle = boot.table.shards[&SHARD].clone();
-        let config = StateConfig {
-            transfer: TransferConfig::default(),
-            sweep_interval: SWEEP_INTERVAL,
-            nodes,
-            shards: 1,
-            scripts: ScriptLimits::DEFAULT,
-        };
-        let side = StateSide::new(NodeId(1), config, std::mem::take(&mut boot.workers[0].states), Rng::new(1));
+        let (side, handle, _) = founded();
         let last = handle.applied();
         let (open, back, ended) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let mut bench = Bench { side, handle, term: 1, last, sequence: 0, open, now, back, ended };
+        let mut bench = Bench { side, handle, term: 1, last, sequence: 0, open, now: BEGIN, back, ended };
         bench.handle.set_lease(Mono(u64::MAX));
         bench.lead();
         bench

@@ -328,7 +328,10 @@ impl World {
         let pause = match refusal {
             None if number % GROUP_STRIDE == CONCLUDER => Duration::from_micros(10),
             None => Duration::from_micros(rng.range(10, THINK_US_MAX)),
-            Some(Refusal::Moved(..)) => Duration::from_micros(10),
+            // A library that is sent to a node that takes no connections waits before it asks again.
+            Some(Refusal::Moved(_, node)) if self.nodes.get(&node).is_some_and(|slot| slot.process.is_some()) => {
+                Duration::from_micros(10)
+            }
             Some(_) => Duration::from_millis(rng.range(1, BACK_OFF_MS_MAX)),
         };
         self.mix(number << 20 | open.place as u64);

@@ -55,7 +55,6 @@ pub struct Store {
 pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
     pub(super) replicas: RwLock<BTreeMap<ShardId, Arc<Replica>>>,
-    flush_bytes: u64,
 }
 
 /// What replicas share.
@@ -63,6 +62,7 @@ pub(super) struct Shared {
     pub(super) engine: Arc<dyn Engine>,
     pub(super) cache: Cache,
     hash_seed: u64,
+    flush_bytes: u64,
     /// Held while records of replicas are written, so that what is in memory and what is in the engine change in step.
     pub(super) maintenance: Mutex<()>,
     pub(super) garbage: Mutex<Garbage>,
@@ -84,6 +84,7 @@ impl Store {
             engine,
             cache: Cache::new(options.cache_bytes),
             hash_seed: options.hash_seed,
+            flush_bytes: options.flush_bytes,
             maintenance: Mutex::new(()),
             garbage: Mutex::new(found.garbage),
             active_bytes: AtomicUsize::new(0),
@@ -95,7 +96,7 @@ impl Store {
             (shard, Replica::new(shard, record.incarnation, record.applied, Arc::clone(&shared)))
         });
         let replicas = RwLock::new(replicas.collect());
-        Ok(Store { inner: Arc::new(Inner { shared, replicas, flush_bytes: options.flush_bytes }) })
+        Ok(Store { inner: Arc::new(Inner { shared, replicas }) })
     }
 
     /// All replicas, by shard.
@@ -209,15 +210,13 @@ impl Store {
     /// Whether active tables have reached the limit of the options.
     #[must_use]
     pub fn needs_flush(&self) -> bool {
-        self.memory_bytes() >= self.inner.flush_bytes
+        self.memory_bytes() >= self.inner.shared.flush_bytes
     }
 
-    /// Whether tables, those on their way to the engine included, take twice the flush limit: then the caller stops
-    /// accepting writes until a flush has ended, which bounds the memory of the store.
+    /// As [`Replica::must_wait`]: it is the same for all replicas.
     #[must_use]
     pub fn must_wait(&self) -> bool {
-        let memory = self.memory();
-        memory.active + memory.frozen >= self.inner.flush_bytes.saturating_mul(2)
+        self.inner.shared.must_wait()
     }
 
     /// The engine below, for its own figures.
@@ -232,9 +231,21 @@ impl Replica {
         let state = State::new(incarnation, shared.next_owner(), applied);
         Arc::new(Replica { shard, state: RwLock::new(state), shared })
     }
+
+    /// Whether the tables of all replicas, those on their way to the engine included, take twice the flush limit of
+    /// the store: then the caller stops accepting writes until a flush has ended, which bounds the store's memory.
+    #[must_use]
+    pub fn must_wait(&self) -> bool {
+        self.shared.must_wait()
+    }
 }
 
 impl Shared {
+    fn must_wait(&self) -> bool {
+        let bytes = self.active_bytes.load(Relaxed) + self.frozen_bytes.load(Relaxed);
+        bytes as u64 >= self.flush_bytes.saturating_mul(2)
+    }
+
     pub(super) fn probe<'k>(&self, key: &'k [u8]) -> Probe<'k> {
         Probe::new(key, self.hash_seed)
     }

@@ -161,6 +161,7 @@ impl<R: Clone> Shard<R> {
         self.reign.is_some_and(|r| r.begun && r.settling.is_none())
             && !self.fenced
             && self.overlay.bytes() < OVERLAY_BYTES_MAX
+            && !self.replica.must_wait()
     }
 
     /// Tasks whose answer is still due.
