@@ -25,8 +25,8 @@ RUNS = (
     (("--ignore-encoding",), "type/stream type/stream-cgroups".split()),
     ((), ("scripting",)),
 )
-# A run waits for replies most of the time, so two share the cores well.
-RUNS_AT_ONCE = 2
+# A run waits for replies most of the time, so several share the cores well.
+RUNS_AT_ONCE = 3
 SKIPS = Path(__file__).resolve().parents[1] / "tcl/skip.txt"
 SOURCE = os.environ.get("E2E_REDIS_SOURCE")
 TIMEOUT_SECONDS = 600

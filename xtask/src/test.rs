@@ -6,9 +6,12 @@ use crate::summary::{self, Row};
 use crate::verify;
 use clap::Args;
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 #[derive(Args)]
 pub struct Options {
@@ -42,22 +45,23 @@ struct Part {
     about: &'static str,
     body: Body,
     needs: &'static [Need],
+    /// It waits for most of its time, so the parts behind it run beside it, and what it prints comes at the end.
+    beside: bool,
+}
+
+const fn part(name: &'static str, body: Body, needs: &'static [Need], about: &'static str) -> Part {
+    Part { name, about, body, needs, beside: false }
 }
 
 const fn e2e(name: &'static str, module: &'static str, needs: &'static [Need], about: &'static str) -> Part {
-    Part { name, about, body: Body::Python(module), needs }
+    part(name, Body::Python(module), needs, about)
 }
 
 /// All parts, in the order in which they run.
 const PARTS: &[Part] = &[
-    Part { name: "verify", about: "format, lints, architecture, documentation, tests", body: Body::Verify, needs: &[] },
-    Part {
-        name: "sim",
-        about: "whole clusters in one thread, with faults",
-        body: Body::Simulation,
-        needs: &[Need::Binary],
-    },
-    Part { name: "fuzz", about: "each fuzz target for a moment", body: Body::Fuzz, needs: &[] },
+    part("verify", Body::Verify, &[], "format, lints, architecture, documentation, tests"),
+    part("sim", Body::Simulation, &[Need::Binary], "whole clusters in one thread, with faults"),
+    part("fuzz", Body::Fuzz, &[], "each fuzz target for a moment"),
     e2e("harness", "e2e.harness_test", &[Need::Python], "the tests' own checkers"),
     e2e(
         "main-job",
@@ -78,21 +82,24 @@ const PARTS: &[Part] = &[
         "redis-benchmark, redis-py, the Rust crate redis",
     ),
     e2e("kills", "e2e.kills", &[Need::Python, Need::Binary], "leaders killed and paused under load"),
-    e2e("tcl", "e2e.tcl", &[Need::Python, Need::Tcl, Need::RedisSource, Need::Binary], "Redis's own tests"),
     e2e("bad-input", "e2e.bad_input", &[Need::Python, Need::Binary], "malformed, oversized, foreign, misbehaving"),
     e2e("pressure", "e2e.pressure", &[Need::Python, Need::Binary], "a rolling restart, a disk that stalls"),
     Part {
-        name: "nemesis",
-        about: "the simulator's workloads and checkers against real processes: three minutes with every fault",
-        body: Body::Nemesis(&[]),
-        needs: &[Need::Namespaces, Need::Binary, Need::Nemesis],
+        beside: true,
+        ..e2e("tcl", "e2e.tcl", &[Need::Python, Need::Tcl, Need::RedisSource, Need::Binary], "Redis's own tests")
     },
-    Part {
-        name: "nemesis-long",
-        about: "the same for twenty-five minutes: clusters of three and five, faults that overlap",
-        body: Body::Nemesis(&["--runs", "6", "--seconds", "250", "--overlap"]),
-        needs: &[Need::Namespaces, Need::Binary, Need::Nemesis],
-    },
+    part(
+        "nemesis",
+        Body::Nemesis(&[]),
+        &[Need::Namespaces, Need::Binary, Need::Nemesis],
+        "the simulator's workloads and checkers against real processes: three minutes with every fault",
+    ),
+    part(
+        "nemesis-long",
+        Body::Nemesis(&["--runs", "6", "--seconds", "250", "--overlap"]),
+        &[Need::Namespaces, Need::Binary, Need::Nemesis],
+        "the same for twenty-five minutes: clusters of three and five, faults that overlap",
+    ),
     e2e("disks", "e2e.disks", &[Need::Python, Need::Binary], "disks that fill up and rot, a replica that lags"),
 ];
 
@@ -102,7 +109,7 @@ const NAMED_ONLY: &[&str] = &["nemesis-long"];
 /// Seconds that the simulator gets for fresh seeds on each of two cores, and that each fuzz target gets.
 const SIMULATION_SECONDS: u32 = 240;
 const SIMULATION_THREADS: u32 = 2;
-const FUZZ_SECONDS: u32 = 20;
+const FUZZ_SECONDS: u32 = 15;
 /// Seeds that are run twice, to see that they lead to the same history.
 const SEEDS_RUN_TWICE: u32 = 50;
 
@@ -115,10 +122,31 @@ pub fn run(options: &Options) -> Outcome {
     let parts = choose(&options.parts)?;
     let mut setup = Setup::default();
     let mut rows = Vec::new();
-    for part in parts {
+    let mut beside = Vec::new();
+    for (at, part) in parts.iter().copied().enumerate() {
         println!("\n══ {}: {}", part.name, part.about);
-        rows.push(run_one(part, &mut setup, options.against.as_deref()));
+        let against = options.against.clone();
+        match provide(part, &mut setup, against.as_deref()) {
+            Err(row) => rows.push((at, row)),
+            Ok(needs) if part.beside && at + 1 < parts.len() => {
+                println!("   it runs beside what follows");
+                let printed = setup::cache().join(format!("output-{}.txt", part.name));
+                let path = printed.clone();
+                let body = move || perform(part, &needs, against.as_deref(), Some(&path));
+                beside.push((at, printed, thread::spawn(body)));
+            }
+            Ok(needs) => rows.push((at, perform(part, &needs, against.as_deref(), None))),
+        }
     }
+    for (at, printed, running) in beside {
+        let part = parts[at];
+        let row = running.join().unwrap_or_else(|_| Row::of(part.name, Duration::ZERO, Err("panicked".to_owned())));
+        println!("\n══ {}: {}", part.name, part.about);
+        print!("{}", fs::read_to_string(&printed).unwrap_or_else(|e| format!("{}: {e}\n", printed.display())));
+        rows.push((at, row));
+    }
+    rows.sort_by_key(|(at, _)| *at);
+    let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
     if summary::print(&rows) { Ok(()) } else { Err("some checks failed".to_owned()) }
 }
 
@@ -136,7 +164,8 @@ fn choose(names: &[String]) -> Outcome<Vec<&'static Part>> {
     Ok(PARTS.iter().filter(chosen).collect())
 }
 
-fn run_one(part: &Part, setup: &mut Setup, against: Option<&str>) -> Row {
+/// Makes everything available that a part needs; a row when that is not to be had.
+fn provide(part: &Part, setup: &mut Setup, against: Option<&str>) -> Result<Vec<Need>, Row> {
     // The reference run needs redis-server where the product would be.
     let needs: Vec<Need> = match against {
         Some(_) => part.needs.iter().map(|need| if *need == Need::Binary { Need::Redis } else { *need }).collect(),
@@ -145,13 +174,18 @@ fn run_one(part: &Part, setup: &mut Setup, against: Option<&str>) -> Row {
     for need in &needs {
         if let Err(reason) = setup.provide(*need) {
             // What we build ourselves has to build; only what comes from outside may be refused.
-            return if matches!(need, Need::Binary | Need::RustClient | Need::Load | Need::Nemesis) {
-                Row::of(part.name, std::time::Duration::ZERO, Err(reason))
+            return Err(if matches!(need, Need::Binary | Need::RustClient | Need::Load | Need::Nemesis) {
+                Row::of(part.name, Duration::ZERO, Err(reason))
             } else {
                 Row::skipped(part.name, format!("{need:?} is not available: {reason}"))
-            };
+            });
         }
     }
+    Ok(needs)
+}
+
+/// Runs a part; what it prints goes to a file, if there is one.
+fn perform(part: &Part, needs: &[Need], against: Option<&str>, printed: Option<&Path>) -> Row {
     let began = Instant::now();
     match part.body {
         Body::Verify => {
@@ -161,15 +195,24 @@ fn run_one(part: &Part, setup: &mut Setup, against: Option<&str>) -> Row {
         Body::Simulation => simulation(part.name),
         Body::Fuzz => fuzz(part.name),
         Body::Nemesis(words) => nemesis(part.name, words),
-        Body::Python(module) => python(part.name, module, &needs, against),
+        Body::Python(module) => {
+            let program = setup::python(needs).to_string_lossy().into_owned();
+            let mut child = command(&program, ["-u", "-m", module]);
+            child.env("E2E_TARGET", against.unwrap_or("polder"));
+            match printed.map(|path| redirect(&mut child, path)) {
+                Some(Err(error)) => Row::of(part.name, began.elapsed(), Err(error.to_string())),
+                _ => with_result(part.name, &mut child),
+            }
+        }
     }
 }
 
-fn python(name: &'static str, module: &str, needs: &[Need], against: Option<&str>) -> Row {
-    let program = setup::python(needs).to_string_lossy().into_owned();
-    let mut child = command(&program, ["-u", "-m", module]);
-    child.env("E2E_TARGET", against.unwrap_or("polder"));
-    with_result(name, &mut child)
+/// What a child prints goes to a file.
+fn redirect(child: &mut Command, path: &Path) -> io::Result<()> {
+    fs::create_dir_all(setup::cache())?;
+    let file = File::create(path)?;
+    child.stdout(file.try_clone()?).stderr(file);
+    Ok(())
 }
 
 /// Real processes under faults.
