@@ -57,7 +57,7 @@ const fn e2e(name: &'static str, module: &'static str, needs: &'static [Need], a
     part(name, Body::Python(module), needs, about)
 }
 
-/// All parts, in the order in which they run.
+/// All parts, in the order in which they run. Those that measure times run alone.
 const PARTS: &[Part] = &[
     part("verify", Body::Verify, &[], "format, lints, architecture, documentation, tests"),
     part("sim", Body::Simulation, &[Need::Binary], "whole clusters in one thread, with faults"),
@@ -69,6 +69,12 @@ const PARTS: &[Part] = &[
         &[Need::Python, Need::Redis, Need::Binary],
         "start, use, lose a node, stop, start again",
     ),
+    e2e("kills", "e2e.kills", &[Need::Python, Need::Binary], "leaders killed and paused under load"),
+    e2e("pressure", "e2e.pressure", &[Need::Python, Need::Binary], "a rolling restart, a disk that stalls"),
+    Part {
+        beside: true,
+        ..e2e("tcl", "e2e.tcl", &[Need::Python, Need::Tcl, Need::RedisSource, Need::Binary], "Redis's own tests")
+    },
     e2e(
         "unicode",
         "e2e.unicode",
@@ -81,13 +87,7 @@ const PARTS: &[Part] = &[
         &[Need::Python, Need::PythonClients, Need::Redis, Need::RustClient, Need::Binary],
         "redis-benchmark, redis-py, the Rust crate redis",
     ),
-    e2e("kills", "e2e.kills", &[Need::Python, Need::Binary], "leaders killed and paused under load"),
     e2e("bad-input", "e2e.bad_input", &[Need::Python, Need::Binary], "malformed, oversized, foreign, misbehaving"),
-    e2e("pressure", "e2e.pressure", &[Need::Python, Need::Binary], "a rolling restart, a disk that stalls"),
-    Part {
-        beside: true,
-        ..e2e("tcl", "e2e.tcl", &[Need::Python, Need::Tcl, Need::RedisSource, Need::Binary], "Redis's own tests")
-    },
     part(
         "nemesis",
         Body::Nemesis(&[]),
