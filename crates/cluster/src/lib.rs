@@ -13,4 +13,4 @@ pub use map::{
     ClusterMap, Layout, NamespaceId, NamespaceRecord, NodeRecord, SHARDS_DEFAULT, SHARDS_MAX, ShardRecord, SlotRange,
     bootstrap,
 };
-pub use message::{Fitness, ForwardedReply, PeerMessage, Request, SnapshotChunk, SnapshotId, Unblock};
+pub use message::{Fitness, ForwardedReply, PeerMessage, Publication, Request, SnapshotChunk, SnapshotId, Unblock};

@@ -1,5 +1,6 @@
 //! What nodes say to each other. The encoding lives in `protocol::peer`.
 
+use crate::NamespaceId;
 use bytes::Bytes;
 use command::{Command, Fault, Reply, SessionId, Work};
 use consensus::{Message, SnapshotMeta};
@@ -97,6 +98,19 @@ pub enum Fitness {
     Unfit,
 }
 
+/// A message of pub/sub on its way to those who subscribe. It is delivered at most once and kept nowhere.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Publication {
+    /// Whose channel it is.
+    pub namespace: NamespaceId,
+    /// Whether it is for a shard channel, whose names are apart from those of other channels.
+    pub sharded: bool,
+    /// The channel.
+    pub channel: Bytes,
+    /// What is said.
+    pub payload: Bytes,
+}
+
 /// A message between two nodes. Links may lose messages when they break; nothing relies on delivery.
 #[derive(Clone, Debug)]
 pub enum PeerMessage {
@@ -164,6 +178,8 @@ pub enum PeerMessage {
         /// Why.
         how: Unblock,
     },
+    /// For the subscribers on the receiver.
+    Publish(Publication),
     /// "You fell behind my log: fetch this snapshot." The Raft message is to be stepped once the data is here.
     SnapshotOffer {
         /// The group.

@@ -21,6 +21,7 @@ pub mod gateway;
 pub mod io;
 mod liveness;
 mod patience;
+pub mod pubsub;
 mod shared;
 mod worker;
 

@@ -5,14 +5,16 @@
 
 use crate::peer::Peers;
 use cluster::{PeerMessage, Unblock};
+use command::Reply;
 pub use node::gateway::Answer;
 use node::gateway::Closer;
+use node::pubsub::{PushLimits, Pushes};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
-use stdx::NodeId;
+use stdx::{Mono, NodeId};
 
 /// Who waits for an answer.
 #[derive(Clone, Debug)]
@@ -59,6 +61,10 @@ pub struct Mailbox {
 #[derive(Debug, Default)]
 struct Inner {
     deliveries: Vec<Delivery>,
+    /// What the client is told without having asked.
+    pushes: Pushes,
+    /// Whether there is more of that than the connection has heard of.
+    pushed: bool,
     /// A wait of the connection that is to end, and how.
     unblock: Option<(u64, Unblock)>,
     waker: Option<Waker>,
@@ -69,6 +75,8 @@ struct Inner {
 pub enum Mail {
     /// Answers were moved into the connection's buffer.
     Answers,
+    /// There is something to tell the client that it has not asked for: `next_push`.
+    Pushes,
     /// This wait is to end, if the connection is still in it.
     Unblock(u64, Unblock),
     /// The connection is to be closed.
@@ -102,6 +110,18 @@ impl Mailbox {
         self.finishing.load(Relaxed)
     }
 
+    /// The next thing to tell the client that it has not asked for.
+    #[must_use]
+    pub fn next_push(&self) -> Option<Arc<Reply>> {
+        self.inner.lock().pushes.pop()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn pushes(&self) -> usize {
+        self.inner.lock().pushes.len()
+    }
+
     /// Moves what arrived into `out`, which must be empty; without anything, the task is woken later.
     pub fn poll(&self, cx: &mut Context<'_>, out: &mut Vec<Delivery>) -> Poll<Mail> {
         let mut inner = self.inner.lock();
@@ -109,6 +129,9 @@ impl Mailbox {
         if !inner.deliveries.is_empty() {
             std::mem::swap(&mut inner.deliveries, out);
             return Poll::Ready(Mail::Answers);
+        }
+        if std::mem::take(&mut inner.pushed) {
+            return Poll::Ready(Mail::Pushes);
         }
         if let Some((number, how)) = inner.unblock.take() {
             return Poll::Ready(Mail::Unblock(number, how));
@@ -139,6 +162,20 @@ impl Closer for MailboxCloser {
     fn finish(&self) {
         self.0.finishing.store(true, Relaxed);
         self.0.wake();
+    }
+
+    fn push(&self, message: &Arc<Reply>, limits: PushLimits, now: Mono) {
+        let mut inner = self.0.inner.lock();
+        if !inner.pushes.push(message, limits, now) {
+            drop(inner);
+            return self.close();
+        }
+        // A connection that has not taken up what came before will find this, too.
+        let waker = if std::mem::replace(&mut inner.pushed, true) { None } else { inner.waker.take() };
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     fn unblock(&self, number: u64, how: Unblock) {
@@ -182,7 +219,6 @@ impl Wakes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use command::Reply;
 
     #[test]
     fn a_round_of_answers_wakes_a_connection_once() {

@@ -6,7 +6,7 @@ use crate::inbox::{Admission, Hurry, Inbox};
 use crate::mailbox::{Answer, Waiter, Wakes};
 use crate::peer::{Outbox, Peers};
 use crate::worker::Step;
-use cluster::{ClusterMap, Fitness, ForwardedReply, PeerMessage, Request, Unblock};
+use cluster::{ClusterMap, Fitness, ForwardedReply, PeerMessage, Publication, Request, Unblock};
 use command::{Command, Fault};
 use node::gateway::{Blocked, Gateway};
 use node::{
@@ -205,8 +205,16 @@ impl Node {
         });
     }
 
+    /// Tells the subscribers on all other nodes.
+    pub fn tell_peers(&self, publications: Vec<Publication>) {
+        for publication in publications {
+            self.peers.send_to_all(&PeerMessage::Publish(publication));
+        }
+    }
+
     /// Some shard's leader became known or was lost.
     pub fn leaders_changed(&self, wakes: &mut Wakes) {
+        self.gateway.shed_channels(&self.shared.table(), clock::now());
         self.dispatch(wakes, |dispatcher, out| dispatcher.leaders_changed(clock::now(), out));
     }
 

@@ -73,6 +73,7 @@ impl Network {
                 | PeerMessage::ForwardReply { .. }
                 | PeerMessage::SessionClosed { .. }
                 | PeerMessage::Unblock { .. }
+                | PeerMessage::Publish(_)
         );
         if link.cuts > 0 || (stream && link.torn) {
             link.torn = true;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cluster::Request;
-use command::{Fault, Reply};
+use command::{Command, Fault, Reply};
 
 /// What the shell does for one command.
 #[derive(Debug)]
@@ -15,11 +15,22 @@ pub enum Action {
     Fan(Vec<Request>, Finish),
 }
 
+/// A command that is carried out when the replies to all commands before it are on their way: what it tells others, or is told
+/// from then on, comes after what they led to.
+#[derive(Debug)]
+pub struct Turn {
+    /// Whose place in the array of EXEC its reply takes; `None`: it is the whole reply.
+    pub(super) at: Option<usize>,
+    pub(super) command: Command,
+}
+
 /// An action with what the connection does besides.
 #[derive(Debug)]
 pub struct Outcome {
     /// What to do.
     pub action: Action,
+    /// Commands to be carried out with `Session::take_turns` when the reply can leave, before it does.
+    pub turns: Vec<Turn>,
     /// CLIENT REPLY: the reply is computed and thrown away.
     pub mute: bool,
     /// Close the connection once the reply has been written.

@@ -1,5 +1,6 @@
 //! The connections of this node: who they are and what they do, for CLIENT LIST, INFO and KILL.
 
+use crate::pubsub::PushLimits;
 use cluster::Unblock;
 use command::Reply;
 use parking_lot::Mutex;
@@ -18,6 +19,8 @@ pub trait Closer: Send + Sync {
     fn finish(&self);
     /// This wait of the connection is to end, if it still waits.
     fn unblock(&self, number: u64, how: Unblock);
+    /// The client is told this without having asked. Beyond `limits` of what it has not read, it is closed instead.
+    fn push(&self, message: &Arc<Reply>, limits: PushLimits, now: Mono);
 }
 
 /// What the protocol state of a connection says about itself.
@@ -67,6 +70,8 @@ pub struct Client {
     killed: AtomicBool,
     /// The wait it is in; 0 while it is in none.
     blocked: AtomicU64,
+    /// How many channels, patterns and shard channels it subscribes to.
+    subscriptions: [AtomicUsize; 3],
     profile: Mutex<Profile>,
     activity: Mutex<Activity>,
     closer: Box<dyn Closer>,
@@ -94,8 +99,31 @@ impl Client {
         self.blocked.store(number.unwrap_or(0), Relaxed);
     }
 
+    /// Tells it something without its having asked.
+    pub(crate) fn push(&self, message: &Arc<Reply>, limits: PushLimits, now: Mono) {
+        self.closer.push(message, limits, now);
+    }
+
+    /// How many channels, patterns and shard channels it subscribes to.
+    #[must_use]
+    pub fn subscriptions(&self) -> [usize; 3] {
+        [0, 1, 2].map(|kind: usize| self.subscriptions[kind].load(Relaxed))
+    }
+
+    pub(crate) fn set_subscriptions(&self, counts: [usize; 3]) {
+        self.subscriptions.iter().zip(counts).for_each(|(cell, count)| cell.store(count, Relaxed));
+    }
+
+    fn is_subscribed(&self) -> bool {
+        self.subscriptions() != [0; 3]
+    }
+
     fn is_blocked(&self) -> bool {
         self.blocked.load(Relaxed) > 0
+    }
+
+    fn kind(&self) -> ClientKind {
+        if self.is_subscribed() { ClientKind::PubSub } else { ClientKind::Normal }
     }
 
     fn kill(&self) {
@@ -116,10 +144,15 @@ impl Client {
         let p = self.profile.lock().clone();
         let a = *self.activity.lock();
         let mut flags = String::new();
-        let blocked = self.is_blocked();
-        for (set, flag) in
-            [(p.multi.is_some(), 'x'), (blocked, 'b'), (p.readonly, 'r'), (p.no_evict, 'e'), (p.no_touch, 'T')]
-        {
+        let [sub, psub, ssub] = self.subscriptions();
+        for (set, flag) in [
+            (self.is_subscribed(), 'P'),
+            (p.multi.is_some(), 'x'),
+            (self.is_blocked(), 'b'),
+            (p.readonly, 'r'),
+            (p.no_evict, 'e'),
+            (p.no_touch, 'T'),
+        ] {
             if set {
                 flags.push(flag);
             }
@@ -132,7 +165,7 @@ impl Client {
         // Writing to a String cannot fail.
         let _ = write!(
             line,
-            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi={multi} watch={} \
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={flags} db={} sub={sub} psub={psub} ssub={ssub} multi={multi} watch={} \
              qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl={} oll=0 omem={} tot-mem={} events=r cmd={} \
              user=default redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
@@ -162,6 +195,17 @@ impl std::fmt::Debug for Client {
     }
 }
 
+/// The kinds of connection that CLIENT LIST and KILL tell apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientKind {
+    /// It subscribes to nothing.
+    Normal,
+    /// It subscribes to something.
+    PubSub,
+    /// A replica or a master: no client is one here.
+    Replication,
+}
+
 /// Which connections CLIENT KILL and LIST mean; all conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -173,15 +217,15 @@ pub struct Filter {
     pub laddr: Option<String>,
     /// Connected for at least so many seconds.
     pub max_age_s: Option<u64>,
-    /// Not of a kind this node has: normal connections do not match.
-    pub none: bool,
+    /// Of this kind.
+    pub kind: Option<ClientKind>,
     /// Leave this connection out.
     pub except: Option<u64>,
 }
 
 impl Filter {
     fn matches(&self, c: &Client, now: Mono) -> bool {
-        !self.none
+        self.kind.is_none_or(|kind| kind == c.kind())
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&c.id))
             && self.addr.as_ref().is_none_or(|a| *a == c.addr)
             && self.laddr.as_ref().is_none_or(|a| *a == c.laddr)
@@ -232,6 +276,7 @@ impl Clients {
             since: now,
             killed: AtomicBool::new(false),
             blocked: AtomicU64::new(0),
+            subscriptions: Default::default(),
             profile: Mutex::new(Profile { resp: 2, ..Profile::default() }),
             activity: Mutex::new(Activity { at: now, ..Activity::default() }),
             closer,
@@ -243,6 +288,12 @@ impl Clients {
     /// Forgets a connection that ended.
     pub fn disconnect(&self, id: u64) {
         self.live.lock().remove(&id);
+    }
+
+    /// The connection of this number.
+    #[must_use]
+    pub fn get(&self, id: u64) -> Option<Arc<Client>> {
+        self.live.lock().get(&id).cloned()
     }
 
     /// How many there are.
@@ -296,7 +347,7 @@ impl Clients {
         for client in self.live.lock().values() {
             let a = *client.activity.lock();
             let still = now.since(a.at);
-            let idles = a.output == 0 && !client.is_blocked();
+            let idles = a.output == 0 && !client.is_blocked() && !client.is_subscribed();
             if idle.is_some_and(|limit| still > limit && idles) || (a.output > 0 && still > stall) {
                 client.kill();
             }

@@ -4,6 +4,8 @@ use super::clients::Clients;
 use super::settings::Settings;
 use super::stats::Stats;
 use crate::RouteTable;
+use crate::pubsub::Hub;
+use cluster::{Layout, Publication, slot_of};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -56,6 +58,8 @@ pub struct Gateway {
     pub settings: Settings,
     /// INFO.
     pub stats: Stats,
+    /// Who hears what is published.
+    pub hub: Hub,
     /// When the process started.
     pub started: Mono,
     /// Milliseconds a request may take.
@@ -84,11 +88,28 @@ impl Gateway {
             clients,
             settings,
             stats: Stats::default(),
+            hub: Hub::default(),
             started,
             request_timeout_ms,
             leader_wait_ms,
             usage: Mutex::default(),
             suspects: Mutex::default(),
+        }
+    }
+
+    /// Tells the subscribers on this node what was published, here or elsewhere; how many those are.
+    pub fn publish(&self, what: &Publication, now: Mono) -> usize {
+        self.hub.publish(what, self.settings.push_limits(), now)
+    }
+
+    /// Ends subscriptions to shard channels whose slots are led elsewhere, as `table` knows.
+    pub fn shed_channels(&self, table: &RouteTable, now: Mono) {
+        for (namespace, record) in &table.map.namespaces {
+            if record.layout == Layout::Sharded {
+                let leader = |name: &[u8]| table.shard(*namespace, slot_of(name)).and_then(|shard| shard.leader());
+                let elsewhere = |name: &[u8]| leader(name).is_some_and(|leader| leader != self.node);
+                self.hub.shed(*namespace, elsewhere, self.settings.push_limits(), now);
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use super::commands::evaluate;
 use super::context::Context;
 use super::session::Port;
 use bytes::Bytes;
+use crate::pubsub::Kind;
 use cluster::{Layout, Slot};
 use command::{Command, Reply};
 use std::fmt::Write as _;
@@ -170,6 +171,8 @@ fn persistence(out: &mut String) {
 fn stats(cx: Context<'_>, out: &mut String) {
     let s = &cx.gateway.stats;
     let get = |c: &AtomicU64| c.load(Relaxed);
+    let namespaces = || cx.table.map.namespaces.keys();
+    let count = |kind| namespaces().map(|namespace| cx.gateway.hub.count(kind, *namespace)).sum::<usize>();
     title(
         "Stats",
         &[
@@ -181,7 +184,9 @@ fn stats(cx: Context<'_>, out: &mut String) {
             ("total_error_replies", &get(&s.errors)),
             ("polder_local_reads", &get(&s.local_reads)),
             ("evicted_keys", &0),
-            ("pubsub_channels", &0),
+            ("pubsub_channels", &count(Kind::Channel)),
+            ("pubsub_patterns", &count(Kind::Pattern)),
+            ("pubsubshard_channels", &count(Kind::Shard)),
         ],
         out,
     );

@@ -1,6 +1,6 @@
 //! Replies of one connection, in the order of its commands, whatever the order in which answers come.
 
-use super::action::Finish;
+use super::action::{Finish, Turn};
 use super::session::Session;
 use crate::io::Task;
 use crate::patience::Ended;
@@ -19,6 +19,8 @@ pub type Answer = Result<Reply, Fault>;
 struct Entry<M> {
     manner: M,
     state: State,
+    /// What is to be carried out when the reply leaves.
+    turns: Vec<Turn>,
     /// Counted among the reads until its reply leaves.
     read: bool,
 }
@@ -135,9 +137,22 @@ impl<M> Pipeline<M> {
     }
 
     /// Takes a reply that has to wait for earlier ones.
-    pub fn ready(&mut self, reply: Reply, manner: M) {
+    pub fn ready(&mut self, reply: Reply, turns: Vec<Turn>, manner: M) {
         self.ready_bytes += reply.size_bytes();
-        self.entries.push_back(Entry { manner, state: State::Ready(reply), read: false });
+        self.entries.push_back(Entry { manner, state: State::Ready(reply), turns, read: false });
+    }
+
+    /// Lets the reply to the latest command lead to `turns` when it leaves.
+    pub fn with_turns(&mut self, turns: Vec<Turn>) {
+        if let Some(latest) = self.entries.back_mut() {
+            latest.turns = turns;
+        }
+    }
+
+    /// Whether a reply can leave.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.entries.front().is_some_and(|entry| matches!(entry.state, State::Ready(_)))
     }
 
     /// Takes a request to one shard; the number under which its answer is to be delivered.
@@ -179,7 +194,7 @@ impl<M> Pipeline<M> {
     }
 
     fn push(&mut self, state: State, manner: M, read: bool) -> u64 {
-        self.entries.push_back(Entry { manner, state, read });
+        self.entries.push_back(Entry { manner, state, turns: Vec::new(), read });
         self.first + self.entries.len() as u64 - 1
     }
 
@@ -216,9 +231,9 @@ impl<M> Pipeline<M> {
         entry.state = State::Ready(reply);
     }
 
-    /// The next reply in order, if it is there.
-    pub fn pop(&mut self) -> Option<(Reply, M)> {
-        if !matches!(self.entries.front()?.state, State::Ready(_)) {
+    /// The next reply in order, if it is there, with what is to be carried out first.
+    pub fn pop(&mut self) -> Option<(Reply, Vec<Turn>, M)> {
+        if !self.is_ready() {
             return None;
         }
         let entry = self.entries.pop_front()?;
@@ -227,7 +242,7 @@ impl<M> Pipeline<M> {
         match entry.state {
             State::Ready(reply) => {
                 self.ready_bytes -= reply.size_bytes();
-                Some((reply, entry.manner))
+                Some((reply, entry.turns, entry.manner))
             }
             State::Asked { .. } | State::Fanned { .. } => None,
         }
@@ -260,7 +275,7 @@ mod tests {
             p.asked(shard, Finish::Plain, Way::Local(0), false, PLAIN),
             p.asked(shard, Finish::Plain, Way::Local(0), true, PLAIN),
         );
-        p.ready(Reply::OK, PLAIN);
+        p.ready(Reply::OK, Vec::new(), PLAIN);
         let c = p.fanned(vec![(ShardId(2), Way::Dispatched), (ShardId(3), Way::Local(1))], Finish::Sum, PLAIN);
         let counts: Vec<_> = p.ways.iter().map(|w| (w.shard.0, w.way, w.count)).collect();
         assert_eq!(counts, [(1, Way::Local(0), 2), (2, Way::Dispatched, 1), (3, Way::Local(1), 1)]);
@@ -272,7 +287,7 @@ mod tests {
         assert!(p.pop().is_none());
         deliver(&mut p, &mut session, a, 0, 1);
         let mut popped = Vec::new();
-        while let Some((reply, _)) = p.pop() {
+        while let Some((reply, ..)) = p.pop() {
             popped.push(reply);
         }
         assert_eq!(popped, [Reply::Integer(1), Reply::Integer(2), Reply::OK]);
@@ -280,7 +295,7 @@ mod tests {
         // An answer that comes twice, or to nobody, changes nothing.
         deliver(&mut p, &mut session, c, 0, 5);
         deliver(&mut p, &mut session, 99, 0, 5);
-        assert_eq!(p.pop().map(|(r, _)| r), Some(Reply::Integer(34)));
+        assert_eq!(p.pop().map(|(r, ..)| r), Some(Reply::Integer(34)));
         assert!(p.is_empty() && p.ways.is_empty() && p.ready_bytes() == 0);
     }
 }

@@ -54,7 +54,7 @@ impl Queue {
             self.db = command.args.get(1).and_then(|a| std::str::from_utf8(a).ok()?.parse().ok()).or(self.db);
             return Ok(());
         }
-        if !matches!(served_by(command.spec), By::Shard | By::AllShards) {
+        if !served_by(command.spec).is_data() {
             return Ok(());
         }
         let db = self.db.unwrap_or(selected);
@@ -108,6 +108,7 @@ impl Session {
     fn check_queueable(&self, command: &Command, cx: Context<'_>) -> Result<(), Reply> {
         match served_by(command.spec) {
             By::Shard => self.route(command, cx).map(|_| ()),
+            By::Turn => self.route_channels(command, cx),
             By::AllShards if self.layout() == cluster::Layout::Sharded => Err(Reply::error(
                 "ERR Polder does not serve commands on all keys in a transaction of a sharded namespace",
             )),
@@ -137,15 +138,19 @@ impl Session {
         let mut local = Vec::with_capacity(queue.commands.len());
         let mut commands = Vec::with_capacity(queue.commands.len());
         for command in queue.commands {
-            if matches!(served_by(command.spec), By::Gateway) {
-                local.push(Some(match self.local(&command, cx) {
-                    Action::Reply(reply) => reply,
-                    _ => Reply::error("ERR Polder does not serve this command in a transaction"),
-                }));
-            } else {
-                local.push(None);
-                commands.push(command);
-            }
+            let own = match served_by(command.spec) {
+                By::Gateway => self.local(&command, cx),
+                By::Turn => self.in_turn(Some(local.len()), command),
+                _ => {
+                    local.push(None);
+                    commands.push(command);
+                    continue;
+                }
+            };
+            local.push(Some(match own {
+                Action::Reply(reply) => reply,
+                _ => Reply::error("ERR Polder does not serve this command in a transaction"),
+            }));
         }
         let Some(shard) = shard.filter(|_| watched || !commands.is_empty()) else {
             return Action::Reply(Reply::Array(local.into_iter().flatten().collect()));
@@ -159,7 +164,7 @@ impl Session {
     fn shard_of_transaction(&self, queue: &Queue, cx: Context<'_>) -> Result<Option<stdx::ShardId>, Reply> {
         let mut shard = self.watching.map(|w| w.shard);
         let mut slot: Option<Slot> = self.watching.and_then(|w| w.slot);
-        for command in queue.commands.iter().filter(|c| !matches!(served_by(c.spec), By::Gateway)) {
+        for command in queue.commands.iter().filter(|c| served_by(c.spec).is_data()) {
             let routed = self.route(command, cx)?;
             match (slot, routed.slot) {
                 (Some(a), Some(b)) if a != b => return Err(super::route::cross_slot()),

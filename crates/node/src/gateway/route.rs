@@ -66,6 +66,30 @@ impl Session {
         Ok(Routed { shard, slot: Some(slot), stale: false })
     }
 
+    /// Whether the shard channels that a command names may be used here: on the cluster port they share a slot that this node
+    /// leads.
+    ///
+    /// # Errors
+    /// The reply to send instead.
+    pub(super) fn route_channels(&self, command: &Command, cx: Context<'_>) -> Result<(), Reply> {
+        let names = match command.spec.name {
+            "spublish" => &command.args[1..2],
+            "ssubscribe" | "sunsubscribe" => &command.args[1..],
+            _ => return Ok(()),
+        };
+        let Some(slot) = names.first().map(|name| slot_of(name)).filter(|_| self.port == Port::Cluster) else {
+            return Ok(());
+        };
+        if names.iter().any(|name| slot_of(name) != slot) {
+            return Err(cross_slot());
+        }
+        match cx.table.shard(self.namespace, slot).and_then(|shard| shard.leader()) {
+            Some(leader) if leader == cx.gateway.node => Ok(()),
+            Some(leader) => Err(moved(cx.table, slot, leader)),
+            None => Err(not_served()),
+        }
+    }
+
     fn waiting_is_over(&self, shard: &ShardHandle, cx: Context<'_>) -> bool {
         let patience = Duration::from_millis(u64::from(cx.gateway.leader_wait_ms));
         cx.now.since(shard.leaderless_since()) > patience

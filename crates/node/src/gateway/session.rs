@@ -1,13 +1,15 @@
 //! One connection: its protocol state, and what each of its commands leads to.
 
-use super::action::{Action, Finish, Outcome};
+use super::action::{Action, Finish, Outcome, Turn};
 use super::clients::Profile;
 use super::context::Context;
 use super::queue::Queue;
 use super::stats::Tally;
 use cluster::{Layout, NamespaceId, Request, Slot};
+use crate::pubsub::Subscriber;
 use command::{Args, Command, Flag, Group, SessionId, Work};
 use smallvec::SmallVec;
+use std::sync::Arc;
 use stdx::ShardId;
 
 /// Which of the two ports a client came in by.
@@ -52,6 +54,12 @@ pub struct Session {
     pub(super) touched: SmallVec<[ShardId; 2]>,
     pub(super) close: bool,
     pub(super) mute: bool,
+    /// What it subscribes to, once it has subscribed to anything.
+    pub(super) subscriber: Option<Arc<Subscriber>>,
+    /// Commands of the one that is being run that wait for their turn.
+    pub(super) turns: Vec<Turn>,
+    /// What the next commands mean depends on turns that are to be taken.
+    pub(super) paused: bool,
     /// Commands so far that may have waited.
     waits: u64,
     /// Requests under way.
@@ -84,6 +92,9 @@ impl Session {
             touched: SmallVec::new(),
             close: false,
             mute: false,
+            subscriber: None,
+            turns: Vec::new(),
+            paused: false,
             waits: 0,
             outstanding: SmallVec::new(),
             tally: Tally::default(),
@@ -155,11 +166,22 @@ impl Session {
         if let Action::Reply(reply) = &action {
             cx.gateway.stats.reply(reply);
         }
-        Outcome { action, mute: self.mute, close: self.close }
+        Outcome { action, turns: std::mem::take(&mut self.turns), mute: self.mute, close: self.close }
+    }
+
+    /// Whether no further command may be taken up before the turns that earlier ones wait for were taken.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused
     }
 
     fn run(&mut self, command: Command, cx: Context<'_>) -> Action {
         let spec = command.spec;
+        if let Err(reply) = self.check_mode(spec) {
+            self.tally.rejected(spec);
+            self.spoil();
+            return Action::Reply(reply);
+        }
         self.tally.call(spec);
         if self.queue.is_some() && !runs_inside_multi(spec.name) {
             return self.enqueue(command, cx);
@@ -168,6 +190,7 @@ impl Session {
             By::Shard => self.data(command, cx),
             By::AllShards => self.everywhere(command, cx),
             By::Transactions => self.transaction(command, cx),
+            By::Turn => self.in_turn(None, command),
             By::Gateway => self.local(&command, cx),
         }
     }
@@ -244,8 +267,17 @@ pub(super) enum By {
     AllShards,
     /// MULTI and what belongs to it.
     Transactions,
+    /// The gateway, when the replies before it are on their way.
+    Turn,
     /// The gateway.
     Gateway,
+}
+
+impl By {
+    /// Whether a shard does.
+    pub(super) fn is_data(self) -> bool {
+        matches!(self, By::Shard | By::AllShards)
+    }
 }
 
 pub(super) fn served_by(spec: &command::Spec) -> By {
@@ -260,6 +292,8 @@ pub(super) fn served_by(spec: &command::Spec) -> By {
             _ => By::Gateway,
         },
         Group::Transactions => By::Transactions,
+        Group::PubSub if spec.container.is_none() => By::Turn,
+        Group::PubSub => By::Gateway,
         Group::Server => match spec.name {
             "dbsize" | "flushall" | "flushdb" => By::AllShards,
             "memory|usage" | "swapdb" => By::Shard,

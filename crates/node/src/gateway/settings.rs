@@ -7,6 +7,7 @@
 mod kind;
 mod table;
 
+use crate::pubsub::PushLimits;
 use command::{Reply, glob};
 use kind::Kind;
 use parking_lot::RwLock;
@@ -33,6 +34,7 @@ pub struct Settings {
     timeout_s: AtomicU64,
     output_limit: AtomicU64,
     bulk_limit: AtomicU64,
+    push_limits: RwLock<PushLimits>,
 }
 
 /// What CONFIG SET changed that the shell must act on.
@@ -58,6 +60,7 @@ impl Settings {
             timeout_s: AtomicU64::new(0),
             output_limit: AtomicU64::new(output_limit),
             bulk_limit: AtomicU64::new(command::MAX_VALUE_BYTES as u64),
+            push_limits: RwLock::new(PushLimits::DEFAULT),
         }
     }
 
@@ -80,6 +83,12 @@ impl Settings {
     #[must_use]
     pub fn output_limit(&self) -> usize {
         usize::try_from(self.output_limit.load(Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// What a subscriber may leave unread before it is closed.
+    #[must_use]
+    pub fn push_limits(&self) -> PushLimits {
+        *self.push_limits.read()
     }
 
     /// Longest argument, in bytes.
@@ -151,8 +160,13 @@ impl Settings {
                 "timeout" => self.timeout_s.store(number(), Relaxed),
                 "proto-max-bulk-len" => self.bulk_limit.store(number().min(command::MAX_VALUE_BYTES as u64), Relaxed),
                 "client-output-buffer-limit" => {
-                    if let Some(hard) = kind::normal_limit(&value) {
+                    if let Some([hard, ..]) = kind::limits_of("normal", &value) {
                         self.output_limit.store(if hard == 0 { u64::MAX } else { hard }, Relaxed);
+                    }
+                    if let Some([hard, soft, seconds]) = kind::limits_of("pubsub", &value) {
+                        let bytes = |n| usize::try_from(n).unwrap_or(usize::MAX);
+                        let soft_for = Duration::from_secs(seconds);
+                        *self.push_limits.write() = PushLimits { hard: bytes(hard), soft: bytes(soft), soft_for };
                     }
                 }
                 _ => {}

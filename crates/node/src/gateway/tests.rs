@@ -1,31 +1,45 @@
 //! Scripts: a line `> words` is a command of the client, the lines after it are what becomes of it. `@` lines change
-//! the world: `@cluster` and `@plain` open a connection, `@lead SHARD NODE` tells who leads, `@done SHARD` answers one
-//! request under way, `@later MS` passes time. `POLDER_BLESS=1` writes what happened into the files.
+//! the world: `@cluster` and `@plain` open a connection, `@as N` goes on with the connection that was opened as the N-th, `@close`
+//! ends the present one, `@lead SHARD NODE` tells who leads, `@done SHARD` answers one request under way, `@later MS` passes time.
+//! A line `N< ` is what a connection is told without having asked, `all< ` what other nodes are told. `POLDER_BLESS=1` writes what
+//! happened into the files.
 
 use super::*;
 use crate::shared::{RouteTable, ShardHandle};
 use ::cluster::{Layout, NodeRecord, Request, SHARDS_DEFAULT, bootstrap};
+use crate::pubsub::PushLimits;
 use bytes::Bytes;
 use command::{Args, Reply, SessionId, Work};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 use stdx::{Mono, NodeId, ShardId, WallMs};
 
-struct NoCloser;
-impl Closer for NoCloser {
+type Told = Arc<Mutex<Vec<(usize, Arc<Reply>)>>>;
+
+/// Keeps what the connection opened as this one is told.
+struct Ear(usize, Told);
+
+impl Closer for Ear {
     fn finish(&self) {}
 
     fn close(&self) {}
 
     fn unblock(&self, _number: u64, _how: ::cluster::Unblock) {}
+
+    fn push(&self, message: &Arc<Reply>, _limits: PushLimits, _now: Mono) {
+        self.1.lock().push((self.0, message.clone()));
+    }
 }
 
 struct World {
     gateway: Gateway,
     table: Arc<RouteTable>,
-    session: Session,
+    sessions: Vec<Session>,
+    at: usize,
+    told: Told,
     now: Mono,
 }
 
@@ -57,12 +71,14 @@ impl World {
             })
             .collect();
         let facts = Facts { version: "0.1.0", port: 6379, cluster_port: 7379, ..Facts::default() };
-        let settings = Settings::new(3, 1 << 20, "127.0.0.1", 6379);
+        let settings = Settings::new(12, 1 << 20, "127.0.0.1", 6379);
         let gateway = Gateway::new(NodeId(1), facts, settings, now, 5000, 1000);
         let mut world = World {
             gateway,
             table: Arc::new(RouteTable::new(map, shards)),
-            session: Session::new(SessionId::default(), Port::Plain),
+            sessions: Vec::new(),
+            at: 0,
+            told: Told::default(),
             now,
         };
         world.open(Port::Plain);
@@ -70,11 +86,11 @@ impl World {
     }
 
     fn open(&mut self, port: Port) {
-        if let Ok(client) =
-            self.gateway.clients.connect("10.0.0.1:5".into(), "10.0.0.2:6379".into(), self.now, Box::new(NoCloser))
-        {
-            self.session = Session::new(SessionId { node: NodeId(1), client: client.id }, port);
-        }
+        self.at = self.sessions.len();
+        let ear = Box::new(Ear(self.at + 1, self.told.clone()));
+        let connected = self.gateway.clients.connect("10.0.0.1:5".into(), "10.0.0.2:6379".into(), self.now, ear);
+        let client = connected.map_or(0, |client| client.id);
+        self.sessions.push(Session::new(SessionId { node: NodeId(1), client }, port));
     }
 
     fn turn(&mut self, line: &str) {
@@ -86,8 +102,11 @@ impl World {
             "@lead" => {
                 let leader = Some(NodeId(number(2))).filter(|n| n.0 != 0);
                 self.table.shards[&ShardId(number(1) as u32)].set_leader(leader, 1, self.now);
+                self.gateway.shed_channels(&self.table, self.now);
             }
-            "@done" => self.session.answered(ShardId(number(1) as u32)),
+            "@as" => self.at = number(1) as usize - 1,
+            "@close" => self.sessions[self.at].leave(&self.gateway),
+            "@done" => self.sessions[self.at].answered(ShardId(number(1) as u32)),
             "@later" => self.now = self.now + Duration::from_millis(number(1)),
             other => panic!("unknown line {other}"),
         }
@@ -99,11 +118,18 @@ impl World {
             .map(|w| Bytes::copy_from_slice(if w == "\"\"" { b"" } else { w.as_bytes() }))
             .collect();
         let cx = Context { gateway: &self.gateway, table: &self.table, now: self.now, wall: WallMs(1_700_000_000_123) };
-        let outcome = self.session.command(args, cx);
+        let session = &mut self.sessions[self.at];
+        let outcome = session.command(args, cx);
         let mut out = match outcome.action {
+            Action::Reply(reply) if !outcome.turns.is_empty() => {
+                let told = session.take_turns(reply, outcome.turns, cx);
+                let others = told.publications.iter().map(|p| format!("all< {p:?}\n"));
+                let others: String = others.collect();
+                others + &told.replies.iter().map(show).collect::<Vec<_>>().join("\n")
+            }
             Action::Reply(reply) => show(&reply),
             Action::Dispatch(request, finish) => {
-                self.session.sent(request.shard);
+                session.sent(request.shard);
                 format!("-> {} finish {finish:?}", request_line(&request))
             }
             Action::Fan(requests, finish) => {
@@ -118,6 +144,12 @@ impl World {
             out.push_str(" (close)");
         }
         out
+    }
+
+    /// What connections were told since.
+    fn told(&mut self) -> String {
+        let told = std::mem::take(&mut *self.told.lock());
+        told.iter().map(|(to, message)| format!("{to}< {}\n", show(message))).collect()
     }
 }
 
@@ -163,10 +195,10 @@ fn run(script: &str) -> String {
         let line = line.trim_end();
         if let Some(command) = line.strip_prefix("> ") {
             let answer = world.say(command);
-            let _ = writeln!(out, "{line}\n{answer}");
+            let _ = write!(out, "{line}\n{answer}\n{}", world.told());
         } else if line.starts_with('@') {
             world.turn(line);
-            let _ = writeln!(out, "{line}");
+            let _ = write!(out, "{line}\n{}", world.told());
         } else if line.starts_with('#') || line.is_empty() {
             let _ = writeln!(out, "{line}");
         }
@@ -198,6 +230,11 @@ fn clients() {
 #[test]
 fn transactions() {
     check("transactions");
+}
+
+#[test]
+fn pubsub() {
+    check("pubsub");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::frame::{Frame, FrameError, MAX_BODY_BYTES, decode_frame, encode_frame
 use super::hello::PROTOCOL_VERSION;
 use super::wire::Wire;
 use bytes::{Bytes, BytesMut};
-use cluster::{Fitness, ForwardedReply, PeerMessage, Request, SnapshotChunk, SnapshotId, Unblock};
+use cluster::{Fitness, ForwardedReply, PeerMessage, Publication, Request, SnapshotChunk, SnapshotId, Unblock};
 use command::SessionId;
 use consensus::{Message, SnapshotMeta};
 use stdx::codec::{DecodeError, Put, Reader};
@@ -26,6 +26,7 @@ mod tag {
     pub(super) const SNAPSHOT_GONE: u8 = 12;
     pub(super) const SNAPSHOT_DONE: u8 = 13;
     pub(super) const UNBLOCK: u8 = 14;
+    pub(super) const PUBLISH: u8 = 15;
 }
 
 /// Appends the frame of `message` to `out`; frames may follow each other in one buffer.
@@ -65,6 +66,7 @@ fn kind(message: &PeerMessage) -> u8 {
         PeerMessage::SnapshotGone { .. } => tag::SNAPSHOT_GONE,
         PeerMessage::SnapshotDone { .. } => tag::SNAPSHOT_DONE,
         PeerMessage::Unblock { .. } => tag::UNBLOCK,
+        PeerMessage::Publish(_) => tag::PUBLISH,
     }
 }
 
@@ -119,6 +121,7 @@ fn put_body(message: &PeerMessage, out: &mut Vec<u8>) {
             session.put(out);
             how.put(out);
         }
+        PeerMessage::Publish(publication) => publication.put(out),
     }
 }
 
@@ -167,8 +170,23 @@ fn take_body(kind: u8, r: &mut Reader) -> Result<Option<PeerMessage>, DecodeErro
             let (shard, number) = Wire::read(r)?;
             PeerMessage::Unblock { shard, number, session: SessionId::read(r)?, how: Unblock::read(r)? }
         }
+        tag::PUBLISH => PeerMessage::Publish(Publication::read(r)?),
         _ => return Ok(None),
     }))
+}
+
+impl Wire for Publication {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.namespace.put(out);
+        self.sharded.put(out);
+        self.channel.put(out);
+        self.payload.put(out);
+    }
+
+    fn read(r: &mut Reader) -> Result<Publication, DecodeError> {
+        let (namespace, sharded) = (u32::read(r)?, bool::read(r)?);
+        Ok(Publication { namespace, sharded, channel: Bytes::read(r)?, payload: Bytes::read(r)? })
+    }
 }
 
 impl Wire for Unblock {

@@ -1,7 +1,7 @@
 use super::frame::{FrameError, HEADER_BYTES, MAX_BODY_BYTES};
 use super::{Hello, MAX_CLUSTER_ID_BYTES, PROTOCOL_VERSION, Standing, bytes_wanted, decode, encode_into};
 use bytes::{Bytes, BytesMut};
-use cluster::{Fitness, ForwardedReply, PeerMessage, Request, SnapshotChunk, SnapshotId, Unblock};
+use cluster::{Fitness, ForwardedReply, PeerMessage, Publication, Request, SnapshotChunk, SnapshotId, Unblock};
 use command::{Command, Fault, Reply, SessionId, Work};
 use consensus::{Entry, EntryKind, Membership, Message, MessageKind, SnapshotMeta};
 use proptest::collection::vec;
@@ -138,6 +138,10 @@ fn samples() -> Vec<PeerMessage> {
     let session = SessionId { node: NodeId(2), client: 77 };
     for how in [Unblock::Gone, Unblock::Timeout, Unblock::Error, Unblock::Forced] {
         all.push(PeerMessage::Unblock { shard, session, number: 300, how });
+    }
+    for sharded in [false, true] {
+        let (channel, payload) = (Bytes::from_static(b"news"), Bytes::from_static(b"x"));
+        all.push(PeerMessage::Publish(Publication { namespace: 2, sharded, channel, payload }));
     }
     all.extend(every_fault().into_iter().map(|f| answer(ForwardedReply::Failed(f))));
     all
@@ -392,7 +396,7 @@ proptest! {
     }
 
     #[test]
-    fn no_body_panics(kind in 0u8..16, flags in 0u8..2, body in vec(any::<u8>(), 0..200)) {
+    fn no_body_panics(kind in 0u8..18, flags in 0u8..2, body in vec(any::<u8>(), 0..200)) {
         let _ = decode(&mut sealed(kind, flags, &body));
     }
 

@@ -14,7 +14,7 @@ use crate::node::Node;
 use bytes::BytesMut;
 use cluster::{PeerMessage, Request, Unblock};
 use command::{Args, Fault, Reply, SessionId};
-use node::gateway::{Action, Client, Context, Finish, Outcome, Pipeline, Port, Session, Way};
+use node::gateway::{Action, Client, Context, Finish, Outcome, Pipeline, Port, Session, Told, Turn, Way};
 use node::{RouteTable, StateInput, Task};
 use protocol::resp::{Decoder, Version, encode};
 use std::cell::RefCell;
@@ -55,6 +55,8 @@ thread_local! {
 enum Event {
     Bytes(usize),
     Answers,
+    /// There is something to tell the client that it has not asked for.
+    Pushes,
     /// CLIENT UNBLOCK for this wait.
     Unblock(u64, Unblock),
     Writable,
@@ -104,6 +106,8 @@ pub struct Connection {
     local: Vec<Vec<Task<Waiter>>>,
     elsewhere: Vec<Task<Waiter>>,
     last_command: &'static str,
+    /// Whether something may be in the mailbox that the client has not asked for.
+    addressed: bool,
     /// The wait as the registry knows it.
     blocked: Option<u64>,
     closing: bool,
@@ -143,6 +147,7 @@ impl Connection {
             deliveries: Vec::new(),
             elsewhere: Vec::new(),
             last_command: "",
+            addressed: false,
             blocked: None,
             closing: false,
             finishing: false,
@@ -157,6 +162,7 @@ impl Connection {
         let end = self.run().await;
         tracing::debug!(client = self.client.id, ?end, "connection closed");
         self.session.tally.flush(&self.node.gateway.stats);
+        self.session.leave(&self.node.gateway);
         self.forget_watches();
         self.end_wait(None, Unblock::Gone);
         if end == End::Orderly && self.closing {
@@ -178,6 +184,7 @@ impl Connection {
                 Event::Bytes(n) => self.received += n as u64,
                 Event::Answers => self.take_answers(),
                 Event::Unblock(number, how) => self.end_wait(Some(number), how),
+                Event::Pushes => self.addressed = true,
                 Event::Writable => {}
                 Event::Finish => {
                     self.finishing = true;
@@ -193,15 +200,14 @@ impl Connection {
             loop {
                 self.encode_ready();
                 let ran = self.run_commands();
+                self.encode_pushes();
                 // Whoever reads a reply finds that the wait is over.
                 self.publish_wait();
                 if self.write().is_err() {
                     return End::Failed;
                 }
-                if !ran && (self.output.is_empty() || !self.may_encode()) {
-                    break;
-                }
-                if !ran && self.output.len() > self.written {
+                let has_more = self.pipeline.is_ready() || self.addressed;
+                if !ran && (!self.output.is_empty() || !has_more) {
                     break;
                 }
             }
@@ -225,6 +231,7 @@ impl Connection {
         if let Poll::Ready(mail) = self.mailbox.poll(cx, &mut self.deliveries) {
             return Poll::Ready(Ok(match mail {
                 Mail::Answers => Event::Answers,
+                Mail::Pushes => Event::Pushes,
                 Mail::Unblock(number, how) => Event::Unblock(number, how),
                 Mail::Closed => Event::Closed,
             }));
@@ -267,6 +274,7 @@ impl Connection {
     /// Whether another command may be taken up.
     fn may_take(&self) -> bool {
         !self.closing
+            && !(self.session.is_paused() && !self.pipeline.is_empty())
             && self.pipeline.blocked().is_none()
             && self.pipeline.len() < self.node.config.limits.connection_queue
             && self.pipeline.reads() < READS_UNDER_WAY_MAX
@@ -308,7 +316,7 @@ impl Connection {
                     tracing::debug!(client = self.client.id, %error, "protocol error");
                     if let Some(reply) = error.reply() {
                         self.node.gateway.stats.reply(&reply);
-                        self.reply(reply, Manner { version: self.version(), mute: false });
+                        self.reply(reply, Vec::new(), Manner { version: self.version(), mute: false });
                     }
                 }
             }
@@ -323,28 +331,59 @@ impl Connection {
 
     fn command(&mut self, args: Args, now: Mono, wall: WallMs) {
         if self.finishing {
-            self.reply(Fault::ShuttingDown.into(), Manner { version: self.version(), mute: false });
+            self.reply(Fault::ShuttingDown.into(), Vec::new(), Manner { version: self.version(), mute: false });
             return;
         }
         let node = self.node.clone();
         let table = self.table.clone();
         let cx = Context { gateway: &node.gateway, table: &table, now, wall };
-        let Outcome { action, mute, close } = self.session.command(args, cx);
+        let Outcome { action, turns, mute, close } = self.session.command(args, cx);
         self.closing |= close;
         let manner = Manner { version: self.version(), mute };
         match action {
-            Action::Reply(reply) => self.reply(reply, manner),
+            Action::Reply(reply) => return self.reply(reply, turns, manner),
             Action::Dispatch(request, finish) => self.dispatch(request, finish, manner, now),
             Action::Fan(requests, finish) => self.fan(requests, finish, manner, now),
         }
+        self.pipeline.with_turns(turns);
     }
 
-    fn reply(&mut self, reply: Reply, manner: Manner) {
-        if !self.pipeline.is_empty() {
-            self.pipeline.ready(reply, manner);
-        } else if !manner.mute {
+    fn reply(&mut self, reply: Reply, turns: Vec<Turn>, manner: Manner) {
+        if self.pipeline.is_empty() {
+            self.emit(reply, turns, manner);
+        } else {
+            self.pipeline.ready(reply, turns, manner);
+        }
+    }
+
+    /// Puts a reply behind those before it. What waited for this moment is carried out first.
+    fn emit(&mut self, reply: Reply, turns: Vec<Turn>, manner: Manner) {
+        if !turns.is_empty() {
+            return self.take_turns(reply, turns, manner);
+        }
+        if !manner.mute {
             encode(&reply, manner.version, &mut self.output);
         }
+    }
+
+    /// What others told this client before the turns were taken is written before the replies to them, and what they told it
+    /// since behind them; where it hears something no more, nothing of it is left to tell.
+    fn take_turns(&mut self, reply: Reply, turns: Vec<Turn>, manner: Manner) {
+        let node = self.node.clone();
+        let table = self.table.clone();
+        let cx = Context { gateway: &node.gateway, table: &table, now: clock::now(), wall: clock::wall() };
+        let before = self.mailbox.pushes();
+        let Told { replies, aloud, ended, publications } = self.session.take_turns(reply, turns, cx);
+        node.tell_peers(publications);
+        let earlier = if ended { self.mailbox.pushes() } else { before };
+        for message in std::iter::repeat_with(|| self.mailbox.next_push()).take(earlier).flatten() {
+            encode(&message, manner.version, &mut self.output);
+        }
+        if aloud || !manner.mute {
+            replies.iter().for_each(|reply| encode(reply, manner.version, &mut self.output));
+        }
+        self.addressed = true;
+        self.encode_pushes();
     }
 
     fn dispatch(&mut self, request: Request, finish: Finish, manner: Manner, now: Mono) {
@@ -407,10 +446,18 @@ impl Connection {
 
     fn encode_ready(&mut self) {
         while self.may_encode()
-            && let Some((reply, manner)) = self.pipeline.pop()
+            && let Some((reply, turns, manner)) = self.pipeline.pop()
         {
-            if !manner.mute {
-                encode(&reply, manner.version, &mut self.output);
+            self.emit(reply, turns, manner);
+        }
+    }
+
+    /// Encodes what the client is told without having asked, as far as there is room.
+    fn encode_pushes(&mut self) {
+        while self.addressed && self.may_encode() {
+            match self.mailbox.next_push() {
+                Some(message) => encode(&message, self.version(), &mut self.output),
+                None => self.addressed = false,
             }
         }
     }

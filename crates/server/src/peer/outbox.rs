@@ -5,6 +5,7 @@
 //! | signs | liveness, heartbeats, votes | the oldest go: the next ones say the same |
 //! | entries | Raft's appends and what belongs to snapshots | the oldest go: Raft sends them again |
 //! | requests | forwarded requests and their answers | a request is refused; an answer that is large becomes a fault |
+//! | news | messages of pub/sub | the oldest go: they are delivered at most once |
 //! | chunks | data of snapshots | the oldest go: the receiver asks again |
 //!
 //! Each lane holds at most the configured bytes. Every batch takes from all of them, so that none starves.
@@ -29,13 +30,19 @@ enum Lane {
     Signs,
     Entries,
     Requests,
+    News,
     Chunks,
 }
 
 /// In the order in which a batch takes from them, with the bytes it takes: together large enough to spread the cost of a
 /// system call, small enough to stay in the cache and to keep no sign waiting.
-const LANES: [(Lane, usize); 4] =
-    [(Lane::Signs, 64 * 1024), (Lane::Entries, 256 * 1024), (Lane::Requests, 128 * 1024), (Lane::Chunks, 1)];
+const LANES: [(Lane, usize); 5] = [
+    (Lane::Signs, 64 * 1024),
+    (Lane::Entries, 256 * 1024),
+    (Lane::Requests, 128 * 1024),
+    (Lane::News, 128 * 1024),
+    (Lane::Chunks, 1),
+];
 
 impl Lane {
     fn of(message: &PeerMessage) -> Lane {
@@ -55,6 +62,7 @@ impl Lane {
             | PeerMessage::ForwardReply { .. }
             | PeerMessage::SessionClosed { .. }
             | PeerMessage::Unblock { .. } => Lane::Requests,
+            PeerMessage::Publish(_) => Lane::News,
             PeerMessage::SnapshotData { .. } => Lane::Chunks,
         }
     }
@@ -211,6 +219,7 @@ fn size(message: &PeerMessage) -> usize {
         PeerMessage::ForwardReply { outcome: ForwardedReply::Done(reply), .. } => reply.size_bytes(),
         PeerMessage::SnapshotData { chunk, .. } => chunk.pairs.iter().map(|(k, v)| k.len() + v.len()).sum(),
         PeerMessage::Map { json } => json.len(),
+        PeerMessage::Publish(publication) => publication.channel.len() + publication.payload.len(),
         _ => 0,
     };
     payload + MESSAGE_OVERHEAD
@@ -244,6 +253,13 @@ impl Peers {
                 Vec::new()
             }
         }
+    }
+
+    /// Sends a message to every peer to which a link stands.
+    pub fn send_to_all(&self, message: &PeerMessage) {
+        self.outboxes.values().filter(|outbox| outbox.is_up()).for_each(|outbox| {
+            outbox.send(std::iter::once(message.clone()));
+        });
     }
 
     /// Messages that were thrown away, all peers together.

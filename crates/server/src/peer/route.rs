@@ -58,6 +58,9 @@ impl Router {
                     worker.state.send(StateInput::SessionClosed(session));
                 }
             }
+            PeerMessage::Publish(publication) => {
+                self.node.gateway.publish(&publication, clock::now());
+            }
             PeerMessage::Liveness { .. } | PeerMessage::MapWanted | PeerMessage::Map { .. } => self.liveness(&message),
             PeerMessage::SnapshotOffer { shard, .. }
             | PeerMessage::SnapshotFetch { shard, .. }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use cluster::{Request, Unblock};
 use command::{Args, Reply, SessionId};
 use node::gateway::{Action, Answer, Blocked, Closer, Context, Finish, Gateway, Outcome, Pipeline, Port, Session, Way};
+use node::pubsub::PushLimits;
 use node::{RouteTable, Task};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ impl Closer for NoCloser {
     fn finish(&self) {}
 
     fn unblock(&self, _number: u64, _how: Unblock) {}
+
+    fn push(&self, _message: &Arc<Reply>, _limits: PushLimits, _now: Mono) {}
 }
 
 /// A task and how it travels.
@@ -90,9 +93,10 @@ impl Connection {
         wall: WallMs,
         out: &mut Vec<Sent>,
     ) {
-        let Outcome { action, mute, .. } = self.session.command(args, Context { gateway, table, now, wall });
+        let Outcome { action, turns, mute, .. } = self.session.command(args, Context { gateway, table, now, wall });
+        debug_assert!(turns.is_empty(), "simulated clients neither subscribe nor publish");
         match action {
-            Action::Reply(reply) => self.pipeline.ready(reply, mute),
+            Action::Reply(reply) => self.pipeline.ready(reply, turns, mute),
             Action::Dispatch(request, finish) => out.push(self.dispatch(request, finish, mute, table, now)),
             Action::Fan(requests, finish) => {
                 let parts: Vec<_> =
@@ -127,7 +131,7 @@ impl Connection {
     /// Replies that may leave.
     pub fn ready(&mut self) -> Vec<Reply> {
         let mut out = Vec::new();
-        while let Some((reply, mute)) = self.pipeline.pop() {
+        while let Some((reply, _, mute)) = self.pipeline.pop() {
             if !mute {
                 out.push(reply);
             }

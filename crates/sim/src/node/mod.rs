@@ -119,6 +119,9 @@ impl SimNode {
                     self.state_input(worker, StateInput::SessionClosed(session), out);
                 }
             }
+            PeerMessage::Publish(publication) => {
+                self.gateway.publish(&publication, now);
+            }
             PeerMessage::SnapshotOffer { shard, .. }
             | PeerMessage::SnapshotFetch { shard, .. }
             | PeerMessage::SnapshotData { shard, .. }

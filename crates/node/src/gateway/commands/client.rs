@@ -2,7 +2,7 @@
 
 use super::connection::is_printable;
 use super::{NOT_AN_INTEGER, SYNTAX_ERROR, error, integer, text, word};
-use crate::gateway::clients::Filter;
+use crate::gateway::clients::{ClientKind, Filter};
 use crate::gateway::context::Context;
 use crate::gateway::session::{ReplyMode, Session};
 use bytes::Bytes;
@@ -127,7 +127,7 @@ fn list(args: &[Bytes], cx: Context<'_>) -> Reply {
     match args {
         [] => {}
         [option, kind] if option.eq_ignore_ascii_case(b"type") => match client_type(kind) {
-            Ok(normal) => filter.none = !normal,
+            Ok(kind) => filter.kind = Some(kind),
             Err(reply) => return reply,
         },
         [option, ids @ ..] if option.eq_ignore_ascii_case(b"id") && !ids.is_empty() => {
@@ -151,11 +151,11 @@ fn positive(word: &[u8]) -> Option<u64> {
     integer(word).and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0)
 }
 
-/// Whether the kind of client exists here: normal ones do.
-fn client_type(kind: &[u8]) -> Result<bool, Reply> {
+fn client_type(kind: &[u8]) -> Result<ClientKind, Reply> {
     match word(kind).to_ascii_lowercase().as_str() {
-        "normal" => Ok(true),
-        "master" | "slave" | "replica" | "pubsub" => Ok(false),
+        "normal" => Ok(ClientKind::Normal),
+        "pubsub" => Ok(ClientKind::PubSub),
+        "master" | "slave" | "replica" => Ok(ClientKind::Replication),
         other => Err(error(format!("ERR Unknown client type '{other}'"))),
     }
 }
@@ -172,7 +172,7 @@ fn kill_filter(args: &[Bytes], caller: u64) -> Result<Filter, Reply> {
                 let id = positive(value).ok_or(Reply::error("ERR client-id should be greater than 0"))?;
                 filter.ids = Some(vec![id]);
             }
-            "type" => filter.none |= !client_type(value)?,
+            "type" => filter.kind = Some(client_type(value)?),
             "addr" => filter.addr = Some(word(value)),
             "laddr" => filter.laddr = Some(word(value)),
             "user" if value.as_ref() == b"default" => {}

@@ -21,6 +21,9 @@ impl Session {
         match command.spec.name {
             "ping" => match args.get(1) {
                 _ if args.len() > 2 => Reply::error("ERR wrong number of arguments for 'ping' command"),
+                message if self.hears_only() => {
+                    Reply::Array(vec![text("pong"), Reply::Bulk(message.cloned().unwrap_or_default())])
+                }
                 Some(message) => Reply::Bulk(message.clone()),
                 None => Reply::Simple("PONG".into()),
             },
@@ -94,7 +97,9 @@ impl Session {
     }
 
     /// RESET: everything as when the connection was opened.
-    pub(super) fn reset(&mut self, cx: Context<'_>) -> Action {
+    pub(super) fn reset(&mut self, command: &Command, cx: Context<'_>) -> Action {
+        // Subscriptions end where the reply stands.
+        self.in_turn(None, command.clone());
         self.queue = None;
         self.reply_mode = ReplyMode::On;
         let watching = self.profile.watching;

@@ -3,6 +3,7 @@
 mod client;
 mod cluster;
 mod connection;
+mod pubsub;
 mod server;
 
 pub(super) use connection::REDIS_VERSION;
@@ -30,7 +31,8 @@ impl Session {
             "cluster" => self.cluster(command, cx),
             "asking" | "readonly" | "readwrite" => Action::Reply(self.cluster_mode(name)),
             "auth" | "hello" | "ping" | "echo" | "select" | "quit" => Action::Reply(self.connection(command, cx)),
-            "reset" => self.reset(cx),
+            "reset" => self.reset(command, cx),
+            "pubsub" => Action::Reply(self.pubsub(command, cx)),
             // A script is over before anything else is evaluated on its shard, at its limits at the latest.
             _ if name == "script|kill" => Action::Reply(Reply::error("NOTBUSY No scripts in execution right now.")),
             _ => Action::Reply(self.server(command, cx)),

@@ -77,15 +77,17 @@ pub(super) fn memory(text: &str) -> Option<i64> {
 
 const CLASSES: [&str; 3] = ["normal", "slave", "pubsub"];
 
-/// The default value: replicas and channels do not exist here, normal clients are closed at `hard` bytes.
+/// The default value: replicas do not exist here, normal clients are closed at `hard` bytes.
 pub(super) fn buffer_limits(hard: u64) -> String {
     format!("normal {hard} 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60")
 }
 
-/// The hard limit of normal clients, in bytes; 0 means none.
-pub(super) fn normal_limit(value: &str) -> Option<u64> {
+/// The hard and soft limits of a class in bytes, 0 for none, and for how many seconds the soft one may be exceeded.
+pub(super) fn limits_of(class: &str, value: &str) -> Option<[u64; 3]> {
     let words: Vec<_> = value.split(' ').collect();
-    words.chunks(4).find(|c| c[0] == "normal").and_then(|c| c.get(1)).and_then(|n| n.parse().ok())
+    let numbers = words.chunks_exact(4).find(|c| c[0] == class)?;
+    let number = |at: usize| numbers[at].parse().ok();
+    Some([number(1)?, number(2)?, number(3)?])
 }
 
 fn merge_limits(value: &str, current: &str) -> Result<String, String> {
