@@ -87,6 +87,12 @@ const PARTS: &[Part] = &[
         &[Need::Python, Need::PythonClients, Need::Redis, Need::RustClient, Need::Binary],
         "redis-benchmark, redis-py, the Rust crate redis",
     ),
+    e2e(
+        "pubsub",
+        "e2e.pubsub",
+        &[Need::Python, Need::PythonClients, Need::Binary],
+        "channels across nodes, a subscriber that does not read",
+    ),
     e2e("bad-input", "e2e.bad_input", &[Need::Python, Need::Binary], "malformed, oversized, foreign, misbehaving"),
     part(
         "nemesis",

@@ -3,8 +3,8 @@
 use super::commands::evaluate;
 use super::context::Context;
 use super::session::Port;
-use bytes::Bytes;
 use crate::pubsub::Kind;
+use bytes::Bytes;
 use cluster::{Layout, Slot};
 use command::{Command, Reply};
 use std::fmt::Write as _;

@@ -29,9 +29,9 @@ mod route;
 mod session;
 mod settings;
 mod stats;
-mod turns;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub use action::{Action, Finish, Outcome, Turn};
 pub use clients::{Client, ClientKind, Clients, Closer, Filter, Profile};
@@ -39,6 +39,6 @@ pub use context::{Context, Facts, Gateway, Usage};
 pub use pipeline::{Answer, Blocked, Pipeline, Way};
 pub use route::read;
 pub use session::{Port, Session};
-pub use turns::Told;
 pub use settings::{Changed, Settings};
 pub use stats::{Stats, Tally};
+pub use turns::Told;

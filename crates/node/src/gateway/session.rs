@@ -5,8 +5,8 @@ use super::clients::Profile;
 use super::context::Context;
 use super::queue::Queue;
 use super::stats::Tally;
-use cluster::{Layout, NamespaceId, Request, Slot};
 use crate::pubsub::Subscriber;
+use cluster::{Layout, NamespaceId, Request, Slot};
 use command::{Args, Command, Flag, Group, SessionId, Work};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -275,7 +275,7 @@ pub(super) enum By {
 
 impl By {
     /// Whether a shard does.
-    pub(super) fn is_data(self) -> bool {
+    pub(super) fn is_data(&self) -> bool {
         matches!(self, By::Shard | By::AllShards)
     }
 }

@@ -5,9 +5,9 @@
 //! happened into the files.
 
 use super::*;
+use crate::pubsub::PushLimits;
 use crate::shared::{RouteTable, ShardHandle};
 use ::cluster::{Layout, NodeRecord, Request, SHARDS_DEFAULT, bootstrap};
-use crate::pubsub::PushLimits;
 use bytes::Bytes;
 use command::{Args, Reply, SessionId, Work};
 use parking_lot::Mutex;

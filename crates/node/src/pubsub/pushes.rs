@@ -22,8 +22,7 @@ pub struct PushLimits {
 
 impl PushLimits {
     /// The default of Redis.
-    pub const DEFAULT: PushLimits =
-        PushLimits { hard: 32 << 20, soft: 8 << 20, soft_for: Duration::from_secs(60) };
+    pub const DEFAULT: PushLimits = PushLimits { hard: 32 << 20, soft: 8 << 20, soft_for: Duration::from_secs(60) };
 }
 
 /// Messages for one connection, oldest first. Those of many connections are shared.
