@@ -8,15 +8,17 @@
 //! shrink. A client that does not read at all holds at most that much, and is closed when nothing moved for a while
 //! (`Sweeper`).
 
+mod output;
+
 use crate::clock;
 use crate::mailbox::{Delivery, Mail, Mailbox, Waiter, Wakes};
 use crate::node::Node;
 use bytes::BytesMut;
 use cluster::{PeerMessage, Request, Unblock};
-use command::{Args, Fault, Reply, SessionId};
-use node::gateway::{Action, Client, Context, Finish, Outcome, Pipeline, Port, Session, Told, Turn, Way};
+use command::{Args, Fault, SessionId};
+use node::gateway::{Action, Client, Context, Finish, Outcome, Pipeline, Port, Session, Way};
 use node::{RouteTable, StateInput, Task};
-use protocol::resp::{Decoder, Version, encode};
+use protocol::resp::{Decoder, Version};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
@@ -274,7 +276,7 @@ impl Connection {
     /// Whether another command may be taken up.
     fn may_take(&self) -> bool {
         !self.closing
-            && !(self.session.is_paused() && !self.pipeline.is_empty())
+            && (self.pipeline.is_empty() || !self.session.is_paused())
             && self.pipeline.blocked().is_none()
             && self.pipeline.len() < self.node.config.limits.connection_queue
             && self.pipeline.reads() < READS_UNDER_WAY_MAX
@@ -348,44 +350,6 @@ impl Connection {
         self.pipeline.with_turns(turns);
     }
 
-    fn reply(&mut self, reply: Reply, turns: Vec<Turn>, manner: Manner) {
-        if self.pipeline.is_empty() {
-            self.emit(reply, turns, manner);
-        } else {
-            self.pipeline.ready(reply, turns, manner);
-        }
-    }
-
-    /// Puts a reply behind those before it. What waited for this moment is carried out first.
-    fn emit(&mut self, reply: Reply, turns: Vec<Turn>, manner: Manner) {
-        if !turns.is_empty() {
-            return self.take_turns(reply, turns, manner);
-        }
-        if !manner.mute {
-            encode(&reply, manner.version, &mut self.output);
-        }
-    }
-
-    /// What others told this client before the turns were taken is written before the replies to them, and what they told it
-    /// since behind them; where it hears something no more, nothing of it is left to tell.
-    fn take_turns(&mut self, reply: Reply, turns: Vec<Turn>, manner: Manner) {
-        let node = self.node.clone();
-        let table = self.table.clone();
-        let cx = Context { gateway: &node.gateway, table: &table, now: clock::now(), wall: clock::wall() };
-        let before = self.mailbox.pushes();
-        let Told { replies, aloud, ended, publications } = self.session.take_turns(reply, turns, cx);
-        node.tell_peers(publications);
-        let earlier = if ended { self.mailbox.pushes() } else { before };
-        for message in std::iter::repeat_with(|| self.mailbox.next_push()).take(earlier).flatten() {
-            encode(&message, manner.version, &mut self.output);
-        }
-        if aloud || !manner.mute {
-            replies.iter().for_each(|reply| encode(reply, manner.version, &mut self.output));
-        }
-        self.addressed = true;
-        self.encode_pushes();
-    }
-
     fn dispatch(&mut self, request: Request, finish: Finish, manner: Manner, now: Mono) {
         let shard = request.shard;
         let way = self.pipeline.way(&request, &self.table, self.node.id);
@@ -442,51 +406,6 @@ impl Connection {
             let Delivery { slot, part, answer } = delivery;
             self.pipeline.deliver(slot, part, answer, &mut self.session);
         }
-    }
-
-    fn encode_ready(&mut self) {
-        while self.may_encode()
-            && let Some((reply, turns, manner)) = self.pipeline.pop()
-        {
-            self.emit(reply, turns, manner);
-        }
-    }
-
-    /// Encodes what the client is told without having asked, as far as there is room.
-    fn encode_pushes(&mut self) {
-        while self.addressed && self.may_encode() {
-            match self.mailbox.next_push() {
-                Some(message) => encode(&message, self.version(), &mut self.output),
-                None => self.addressed = false,
-            }
-        }
-    }
-
-    /// Writes what the socket takes.
-    fn write(&mut self) -> io::Result<()> {
-        while self.written < self.output.len() {
-            match self.stream.try_write(&self.output[self.written..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => {
-                    self.written += n;
-                    self.sent += n as u64;
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
-        if self.written == self.output.len() {
-            self.output.clear();
-            self.written = 0;
-            if self.output.capacity() > OUTPUT_KEEP_BYTES {
-                self.output = Vec::new();
-            }
-        } else if self.written > OUTPUT_PAUSE_BYTES {
-            self.output.drain(..self.written);
-            self.written = 0;
-        }
-        Ok(())
     }
 
     /// Tells the registry and the counters what this round did.
