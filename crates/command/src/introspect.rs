@@ -18,8 +18,6 @@ pub fn reply(command: &Command) -> Option<Reply> {
         "command|list" => command_list(&args[2..]),
         "command|getkeys" => command_get_keys(&args[2..], false),
         "command|getkeysandflags" => command_get_keys(&args[2..], true),
-        // Functions cannot be stored, so there are none to delete; test suites and tools flush them as a matter of course.
-        "function|flush" => Reply::OK,
         name if name.ends_with("|help") => help(command.spec),
         _ => return None,
     })

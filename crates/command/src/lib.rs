@@ -28,6 +28,7 @@ mod work;
 
 pub use error::{Fault, Retry};
 pub use keys::{InvalidKeys, KeyUse, Keys, Positions};
+pub use parse::Refused;
 pub use reply::Reply;
 pub use slot::{SLOT_COUNT, Slot, hash_tag, slot_of};
 pub use table::{

@@ -8,14 +8,35 @@ use std::fmt::Write as _;
 /// Bytes of a client's word repeated in an error, as in Redis.
 const MAX_QUOTED_BYTES: usize = 128;
 
+/// Why words are not a command.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Refused {
+    /// The reply to send instead.
+    pub reply: Reply,
+    /// The row that was named, if one was.
+    pub spec: Option<&'static Spec>,
+}
+
 impl Command {
+    /// As [`Command::parse`], saying also which command was refused.
+    ///
+    /// # Errors
+    /// As `parse`.
+    pub fn checked(args: Args) -> Result<Command, Refused> {
+        let spec = resolve(&args).map_err(|reply| Refused { reply, spec: None })?;
+        Command::of(spec, args).map_err(|reply| Refused { reply, spec: Some(spec) })
+    }
+
     /// The command that `args` spell.
     ///
     /// # Errors
     /// The reply to send instead: the name or subcommand is unknown or not served, there are too few or too many words,
     /// or a key is too long. None of them depends on data.
     pub fn parse(args: Args) -> Result<Command, Reply> {
-        let spec = resolve(&args)?;
+        Command::of(resolve(&args)?, args)
+    }
+
+    fn of(spec: &'static Spec, args: Args) -> Result<Command, Reply> {
         if !spec.served {
             return Err(error(format_args!("ERR Polder does not serve '{}' yet", spec.display_name())));
         }

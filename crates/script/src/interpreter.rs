@@ -1,7 +1,8 @@
-//! One interpreter: compiled scripts by their digest, and running them one after another.
+//! One interpreter: compiled scripts and loaded libraries by their digest, and running them one after another.
 
 use crate::convert::{self, ToReply, one_line};
 use crate::failure::{OUT_OF_MEMORY, Raised, line_table};
+use crate::library::{FunctionInfo, Loading};
 use crate::limits::{CALL_INSTRUCTIONS, Ended, Limits, Meter};
 use crate::sandbox::{self, Sandbox};
 use crate::{Sha, libs};
@@ -43,11 +44,16 @@ pub enum Ran {
     Halted,
 }
 
-/// A compiled script with what it is run on.
+/// Instructions that the code of libraries may take while they are loaded by one command: about a quarter of a second.
+pub const LOAD_INSTRUCTIONS: u64 = 50_000_000;
+
+/// A compiled script, or a function of a library, with what it is run on.
 #[derive(Clone, Copy, Debug)]
 pub struct Script<'a> {
-    /// Which one.
+    /// Which script or library.
     pub sha: Sha,
+    /// Which function of the library, as it was registered.
+    pub function: Option<&'a str>,
     /// `KEYS`.
     pub keys: &'a [Bytes],
     /// `ARGV`.
@@ -64,6 +70,9 @@ pub struct Interpreter {
     limits: Limits,
     chunks: Table,
     count: usize,
+    /// Callbacks by the digest of their library and their name.
+    libraries: Table,
+    library_count: usize,
     /// Memory in use after the last full collection, bytes.
     settled_bytes: usize,
 }
@@ -76,10 +85,20 @@ impl Interpreter {
     pub fn new(limits: Limits) -> std::result::Result<Interpreter, String> {
         let meter = Arc::new(Meter::new(&limits));
         let made = sandbox::build(&meter).and_then(|(lua, sandbox)| {
-            let chunks = lua.create_table()?;
+            let (chunks, libraries) = (lua.create_table()?, lua.create_table()?);
             lua.gc_collect()?;
             let settled_bytes = lua.used_memory();
-            Ok(Interpreter { lua, sandbox, meter, limits, chunks, count: 0, settled_bytes })
+            Ok(Interpreter {
+                lua,
+                sandbox,
+                meter,
+                limits,
+                chunks,
+                count: 0,
+                libraries,
+                library_count: 0,
+                settled_bytes,
+            })
         });
         made.map_err(|e| format!("ERR the interpreter of scripts could not be made: {}", one_line(&e.to_string())))
     }
@@ -107,14 +126,72 @@ impl Interpreter {
         let made = self.load(sha, code);
         self.limit(0);
         self.tidy();
-        made.map_err(|error| {
-            let text = match &error {
-                Error::SyntaxError { message, .. } => message.clone(),
-                Error::MemoryError(_) => OUT_OF_MEMORY.to_owned(),
-                other => other.to_string(),
-            };
-            format!("ERR Error compiling script (new function): {}", one_line(&text))
-        })
+        made.map_err(|error| format!("ERR Error compiling script (new function): {}", message_of(&error)))
+    }
+
+    /// Whether the library is loaded.
+    #[must_use]
+    pub fn has_library(&self, sha: Sha) -> bool {
+        self.library(sha).is_some()
+    }
+
+    fn library(&self, sha: Sha) -> Option<Table> {
+        let name = self.lua.create_string(sha.0).ok()?;
+        self.libraries.raw_get::<Option<Table>>(name).ok().flatten()
+    }
+
+    /// Runs the code of library `sha`, without its header's words, and keeps the functions that it registers; they are given in
+    /// the order in which they were registered. It takes its instructions from `left`.
+    ///
+    /// # Errors
+    /// The error line to answer, and whether the interpreter is to be dropped.
+    pub fn load_library(
+        &mut self,
+        sha: Sha,
+        code: &[u8],
+        left: &mut u64,
+    ) -> std::result::Result<Vec<FunctionInfo>, (String, bool)> {
+        self.limit(self.limits.memory_bytes);
+        self.meter.start(&Limits { instructions: *left, ..self.limits });
+        let made = self.register(sha, code);
+        self.limit(0);
+        *left = left.saturating_sub(self.meter.used());
+        // What cannot be put back is not to be used again.
+        let put_back = self.sandbox.loaded.call::<()>(()).is_ok();
+        self.lua.remove_app_data::<Loading>();
+        let over = self.meter.is_over();
+        self.tidy();
+        let ended = |line: &str| (format!("ERR Error registering functions: {line}"), true);
+        match made {
+            _ if over => Err(ended("FUNCTION LOAD timeout")),
+            Err(Error::MemoryError(_)) => Err(ended(OUT_OF_MEMORY)),
+            Ok(Ok(functions)) if functions.is_empty() => Err(("ERR No functions registered".to_owned(), !put_back)),
+            Ok(Ok(functions)) => Ok(functions),
+            Ok(Err(line)) => Err((format!("ERR Error registering functions: {}", one_line(&line)), !put_back)),
+            Err(error) => Err((format!("ERR Error compiling function: {}", message_of(&error)), !put_back)),
+        }
+    }
+
+    /// The functions, or the error line of the code.
+    fn register(&mut self, sha: Sha, code: &[u8]) -> Result<std::result::Result<Vec<FunctionInfo>, String>> {
+        let chunk = self.lua.load(code).set_name("@user_function").set_mode(ChunkMode::Text);
+        let chunk = chunk.set_environment(self.sandbox.function_env.clone()).into_function()?;
+        let callbacks = self.lua.create_table()?;
+        self.lua.set_app_data(Loading { functions: Vec::new(), callbacks: callbacks.clone() });
+        let (finished, value): (bool, Value) = self.sandbox.load.call(chunk)?;
+        if !finished {
+            let Value::Table(error) = value else { return Err(Error::MemoryError(OUT_OF_MEMORY.to_owned())) };
+            let line: Value = error.raw_get("err")?;
+            return Ok(Err(self.lua.coerce_string(line)?.map(|l| l.to_string_lossy()).unwrap_or_default()));
+        }
+        let loading = self.lua.remove_app_data::<Loading>();
+        if self.library_count == CHUNKS_MAX {
+            self.libraries = self.lua.create_table()?;
+            self.library_count = 0;
+        }
+        self.libraries.raw_set(self.lua.create_string(sha.0)?, callbacks)?;
+        self.library_count += 1;
+        Ok(Ok(loading.map_or(Vec::new(), |loading| loading.functions)))
     }
 
     fn load(&mut self, sha: Sha, code: &[u8]) -> Result<()> {
@@ -168,7 +245,11 @@ impl Interpreter {
 
     /// `None`: out of memory.
     fn run_on(&self, script: Script<'_>, host: &mut dyn Host) -> Result<Option<Reply>> {
-        let Some(chunk) = self.chunk(script.sha) else { return Err(Error::runtime("ERR the script is not compiled")) };
+        let (runner, body) = match script.function {
+            None => (&self.sandbox.run, self.chunk(script.sha)),
+            Some(name) => (&self.sandbox.call, self.library(script.sha).and_then(|l| l.raw_get(name).ok().flatten())),
+        };
+        let Some(body) = body else { return Err(Error::runtime("ERR the script is not compiled")) };
         let call = Call { meter: &self.meter, host: RefCell::new(host), resp3: Cell::new(false) };
         let redis = &self.sandbox.redis;
         self.lua.scope(|scope| {
@@ -176,11 +257,11 @@ impl Interpreter {
             redis.raw_set("pcall", scope.create_function(|lua, args| call.command(lua, &args, false))?)?;
             redis.raw_set("setresp", scope.create_function(|_, args| call.setresp(&args))?)?;
             let (keys, arguments) = (self.list(script.keys)?, self.list(script.arguments)?);
-            let (finished, value): (bool, Value) = self.sandbox.run.call((chunk, keys, arguments))?;
+            let (finished, value): (bool, Value) = runner.call((body, keys, arguments))?;
             if finished {
                 return ToReply::new(call.resp3.get()).reply(&value, 0).map(Some);
             }
-            self.failed(script.sha, value)
+            self.failed(script, value)
         })
     }
 
@@ -193,7 +274,7 @@ impl Interpreter {
     }
 
     /// The error line of a script that failed.
-    fn failed(&self, sha: Sha, value: Value) -> Result<Option<Reply>> {
+    fn failed(&self, script: Script<'_>, value: Value) -> Result<Option<Reply>> {
         let Value::Table(error) = value else {
             // The interpreter had no room to ask the handler.
             let text = self.lua.coerce_string(value)?.map(|t| t.to_string_lossy()).unwrap_or_default();
@@ -207,10 +288,20 @@ impl Interpreter {
         if let (Some(source), Some(at)) =
             (error.raw_get::<Option<String>>("source")?, error.raw_get::<Option<i64>>("line")?)
         {
-            line += &format!(" script: {sha}, on {source}:{at}.");
+            let name = script.function.map_or_else(|| script.sha.to_string(), str::to_owned);
+            line += &format!(" script: {name}, on {source}:{at}.");
         }
         Ok(Some(Reply::Error(one_line(&line).into())))
     }
+}
+
+/// Why code was not compiled.
+fn message_of(error: &Error) -> String {
+    one_line(&match error {
+        Error::SyntaxError { message, .. } => message.clone(),
+        Error::MemoryError(_) => OUT_OF_MEMORY.to_owned(),
+        other => other.to_string(),
+    })
 }
 
 /// What `redis.call` of a run works on.

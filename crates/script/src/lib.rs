@@ -8,8 +8,10 @@
 //!                                           └─▶ Ran::Reply | Ran::Ended (its limits) | Ran::Halted (the host)
 //! ```
 //!
+//! A library of functions is loaded once ([`Interpreter::load_library`]); its functions run as scripts do.
+//!
 //! Invariants: a script reaches nothing but its arguments and [`Host::call`]; it leaves nothing behind that another run could
-//! find; its time, memory and reply are bounded by [`Limits`]; the same arguments and the same replies of the host lead to
+//! find, but for what functions of one library share in local variables of its code; its time, memory and reply are bounded by [`Limits`]; the same arguments and the same replies of the host lead to
 //! the same calls. No input ends the process.
 //!
 //! Not here: what a command does, which commands a script may call, where scripts are kept (crate `state`).
@@ -18,13 +20,15 @@ mod api;
 mod convert;
 mod failure;
 mod interpreter;
+mod library;
 mod libs;
 mod limits;
 mod sandbox;
 mod sha;
 mod shebang;
 
-pub use interpreter::{Halt, Host, Interpreter, Ran, Script};
+pub use interpreter::{Halt, Host, Interpreter, LOAD_INSTRUCTIONS, Ran, Script};
+pub use library::{FunctionFlags, FunctionInfo, library_header};
 pub use limits::{Ended, Limits};
 pub use sha::Sha;
 pub use shebang::{Flags, header};

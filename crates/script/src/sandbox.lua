@@ -30,7 +30,8 @@ local function protect(real)
   local shown, proxy = {}, {}
   protected[shown], protected[proxy] = {}, real
   setmetatable(shown, { __newindex = refuse, __metatable = shown })
-  return setmetatable(proxy, { __index = real, __newindex = refuse, __metatable = shown })
+  local meta = { __index = real, __newindex = refuse, __metatable = shown }
+  return setmetatable(proxy, meta), meta
 end
 
 local function guard(t)
@@ -41,11 +42,12 @@ end
 
 -- Global names: KEYS and ARGV of the run, then what all scripts share.
 local shared, names = {}, {}
-setmetatable(shared, {
+local strict = {
   __index = function(_, name)
     error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
   end,
-})
+}
+setmetatable(shared, strict)
 setmetatable(names, { __index = shared })
 local env = protect(names)
 protected[env] = shared
@@ -321,6 +323,11 @@ end
 local strings = getmetatable ""
 strings.__metatable = protect { __index = shared.string }
 
+-- Functions. All libraries have one set of globals; while one is loaded, these are what registers its functions.
+
+local function_env, function_globals = protect(shared)
+local registry = setmetatable({ redis = protect(setmetatable(rust.registry, strict)) }, strict)
+
 -- Running.
 
 local function handler(e)
@@ -348,10 +355,30 @@ function api.run(chunk, keys, arguments)
   return xpcall(chunk, handler)
 end
 
+-- Runs a function of a library, as `run`.
+function api.call(callback, keys, arguments)
+  depth, run.ended = 0, false
+  return xpcall(function()
+    return callback(keys, arguments)
+  end, handler)
+end
+
+-- Runs the code of a library, which registers functions, as `run`.
+function api.load(chunk)
+  depth, run.ended = 0, false
+  function_globals.__index, protected[function_env] = registry, registry
+  return xpcall(chunk, handler)
+end
+
+-- A library was loaded, or could not be.
+function api.loaded()
+  function_globals.__index, protected[function_env] = shared, shared
+end
+
 -- Forgets what the last run was given.
 function api.clear()
   names.KEYS, names.ARGV = nil, nil
 end
 
-api.state, api.env = run, env
+api.state, api.env, api.function_env = run, env, function_env
 return api

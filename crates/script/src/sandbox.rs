@@ -2,7 +2,7 @@
 
 use crate::failure::{self, Raised, SANDBOX};
 use crate::limits::{Meter, STRIDE};
-use crate::{api, libs};
+use crate::{api, library, libs};
 use mlua::chunk::ChunkMode;
 use mlua::{Error, Function, HookTriggers, Lua, LuaOptions, Result, StdLib, Table, Value, VmState};
 use std::sync::Arc;
@@ -11,6 +11,14 @@ use std::sync::Arc;
 pub(crate) struct Sandbox {
     /// `run(chunk, keys, arguments)`.
     pub(crate) run: Function,
+    /// `call(callback, keys, arguments)`, for a function of a library.
+    pub(crate) call: Function,
+    /// `load(chunk)`, for the code of a library.
+    pub(crate) load: Function,
+    /// The end of `load`, whatever came of it.
+    pub(crate) loaded: Function,
+    /// The globals of libraries.
+    pub(crate) function_env: Table,
     /// Forgets what the run was given.
     pub(crate) clear: Function,
     /// The globals of scripts.
@@ -24,13 +32,23 @@ pub(crate) fn build(meter: &Arc<Meter>) -> Result<(Lua, Sandbox)> {
     let lua = Lua::new_with(StdLib::STRING | StdLib::TABLE | StdLib::MATH, LuaOptions::default())?;
     let redis = api::table(&lua)?;
     let rust = functions(&lua)?;
+    rust.raw_set("registry", library::registry(&lua, &redis)?)?;
     let libraries = libs::tables(&lua, meter)?;
     libraries.raw_set("redis", &redis)?;
     rust.raw_set("libraries", libraries)?;
     libs::install_strings(&lua, meter, &rust)?;
     let prelude = lua.load(include_str!("sandbox.lua")).set_name(format!("={SANDBOX}")).set_mode(ChunkMode::Text);
     let parts: Table = prelude.call(rust)?;
-    let sandbox = Sandbox { run: parts.get("run")?, clear: parts.get("clear")?, env: parts.get("env")?, redis };
+    let sandbox = Sandbox {
+        run: parts.get("run")?,
+        call: parts.get("call")?,
+        load: parts.get("load")?,
+        loaded: parts.get("loaded")?,
+        function_env: parts.get("function_env")?,
+        clear: parts.get("clear")?,
+        env: parts.get("env")?,
+        redis,
+    };
     watch(&lua, meter, parts.get("state")?)?;
     Ok((lua, sandbox))
 }

@@ -38,7 +38,7 @@ pub(crate) const fn led(name: &'static str, run: Run) -> Row {
     Row { name, writes: true, led: true, run }
 }
 
-static ROWS: [&[Row]; 12] = [
+static ROWS: [&[Row]; 13] = [
     keys::ROWS,
     strings::ROWS,
     bits::ROWS,
@@ -51,6 +51,7 @@ static ROWS: [&[Row]; 12] = [
     streams::ROWS,
     streams::GROUP_ROWS,
     scripting::ROWS,
+    scripting::FUNCTION_ROWS,
 ];
 
 /// Rows by the number of their command: a dispatch is one array access.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use command::{Args, Reply};
 
 /// Answers with what it is asked: `reply` what it was given, `error` an error line, anything else OK.
-struct Echo;
+pub(crate) struct Echo;
 
 impl Host for Echo {
     fn call(&mut self, words: Args, _: bool) -> Result<Reply, Halt> {
@@ -35,7 +35,7 @@ pub(crate) fn run_in(interpreter: &mut Interpreter, body: &str, arguments: &[&st
     let sha = Sha::of(body.as_bytes());
     let arguments: Vec<Bytes> = arguments.iter().map(|a| Bytes::copy_from_slice(a.as_bytes())).collect();
     match interpreter.compile(sha, body.as_bytes()) {
-        Ok(()) => interpreter.run(Script { sha, keys: &[], arguments: &arguments, seed: 0 }, &mut Echo),
+        Ok(()) => interpreter.run(Script { sha, function: None, keys: &[], arguments: &arguments, seed: 0 }, &mut Echo),
         Err(line) => Ran::Reply(Reply::Error(line.into())),
     }
 }

@@ -1,6 +1,7 @@
-use super::testing::{SMALL, check, run, run_in, shown};
-use super::{Interpreter, Ran};
-use crate::Ended;
+use super::testing::{self, SMALL, check, run, run_in, shown};
+use super::{Interpreter, Ran, Script};
+use crate::{Ended, Sha};
+use bytes::Bytes;
 
 #[test]
 fn values_become_replies() {
@@ -259,4 +260,87 @@ fn patterns_are_those_of_lua() {
     check("local s = ('x'):gsub('x', function() return {} end)", "invalid replacement value (a table)");
     check("return ('x'):rep(300):match(('x?'):rep(300) .. 'y')", "pattern too complex");
     check("return string.find()", "bad argument #1 to 'find' (string expected, got no value)");
+}
+
+/// Loads a library and gives what it registers, or the error.
+fn loaded(interpreter: &mut Interpreter, code: &str) -> Result<Vec<String>, String> {
+    let found = interpreter.load_library(Sha::of(code.as_bytes()), code.as_bytes(), &mut 1_000_000);
+    found.map(|functions| functions.into_iter().map(|f| f.name).collect()).map_err(|(line, _)| line)
+}
+
+#[test]
+fn a_library_registers_functions_and_nothing_else() {
+    let check = |code: &str, expected: Result<&[&str], &str>| {
+        let mut interpreter = Interpreter::new(SMALL).unwrap();
+        let expected = expected.map(|names| names.iter().map(|n| (*n).to_owned()).collect());
+        assert_eq!(loaded(&mut interpreter, code), expected.map_err(|e: &str| format!("ERR {e}")), "{code}");
+        // Whatever it did, scripts find what they always find.
+        assert_eq!(shown(run_in(&mut interpreter, "return type(redis.call)", &[])), "function");
+    };
+    check(
+        "redis.register_function('b', print) ",
+        Err(
+            "Error registering functions: ERR user_function:1: Script attempted to access nonexistent global variable 'print'",
+        ),
+    );
+    check(
+        "redis.register_function('b', function() end) redis.register_function{function_name='a', callback=function() end}",
+        Ok(&["b", "a"]),
+    );
+    check("return 1", Err("No functions registered"));
+    let registering = |line: &str| format!("Error registering functions: ERR {line}");
+    for (arguments, line) in [
+        ("()", "wrong number of arguments to redis.register_function"),
+        ("('a', function() end, 1)", "wrong number of arguments to redis.register_function"),
+        (
+            "('a')",
+            "calling redis.register_function with a single argument is only applicable to Lua table (representing named arguments).",
+        ),
+        ("(nil, function() end)", "first argument to redis.register_function must be a string"),
+        ("('a', 1)", "second argument to redis.register_function must be a function"),
+        ("{callback=function() end}", "redis.register_function must get a function name argument"),
+        ("{function_name='a'}", "redis.register_function must get a callback argument"),
+        ("{function_name={}}", "function_name argument given to redis.register_function must be a string"),
+        ("{callback=1}", "callback argument given to redis.register_function must be a function"),
+        ("{description={}}", "description argument given to redis.register_function must be a string"),
+        ("{flags=1}", "flags argument to redis.register_function must be a table representing function flags"),
+        ("{flags={'x'}}", "unknown flag given"),
+        ("{flags={1}}", "unknown flag given"),
+        ("{other=1}", "unknown argument given to redis.register_function"),
+    ] {
+        check(&format!("redis.register_function{arguments}"), Err(&registering(line)));
+    }
+    let twice = "redis.register_function('a', function() end) redis.register_function('A', function() end)";
+    check(twice, Err(&registering("Function already exists in the library")));
+    check("while 1 do end", Err("Error registering functions: FUNCTION LOAD timeout"));
+}
+
+#[test]
+fn functions_run_with_keys_and_arguments() {
+    let mut interpreter = Interpreter::new(SMALL).unwrap();
+    let code = "local n = 1\nlocal r = redis\nredis.register_function('f', function(keys, args) n = n + 1 return keys[1] .. args[1] .. n end)\n\
+                redis.register_function('call', function() return redis.call('echo', 'x') end)\n\
+                redis.register_function('fail', function() error('x') end)\n\
+                redis.register_function('late', function() r.register_function('g', function() end) end)\n\
+                redis.register_function('keys', function() return KEYS end)";
+    assert_eq!(loaded(&mut interpreter, code).map(|names| names.len()), Ok(5));
+    let sha = Sha::of(code.as_bytes());
+    assert!(interpreter.has_library(sha) && !interpreter.has(sha));
+    let mut check = |function: &str, expected: &str| {
+        let (keys, arguments) = ([Bytes::from_static(b"k")], [Bytes::from_static(b"a")]);
+        let script = Script { sha, function: Some(function), keys: &keys, arguments: &arguments, seed: 0 };
+        assert_eq!(shown(interpreter.run(script, &mut testing::Echo)), expected);
+    };
+    check("f", "ka2");
+    check("f", "ka3");
+    check("call", "x");
+    check("fail", "-ERR user_function:5: x script: fail, on @user_function:5.");
+    check(
+        "late",
+        "-ERR redis.register_function can only be called on FUNCTION LOAD command script: late, on @user_function:6.",
+    );
+    check(
+        "keys",
+        "-ERR user_function:7: Script attempted to access nonexistent global variable 'KEYS' script: keys, on @user_function:7.",
+    );
 }

@@ -21,7 +21,7 @@ use stream::Form;
 
 pub use crate::streams::Id;
 pub use stream::{Consumer, Group, Pending, Stream};
-pub use writer::{encode, seal};
+pub use writer::{encode, encode_functions, seal};
 
 /// A value of any type. Members, fields and elements are as many as there are, never none.
 #[derive(Clone, PartialEq, Debug)]
@@ -82,6 +82,8 @@ mod kind {
     pub(super) const STREAM_2: u8 = 19;
     pub(super) const SET_LISTPACK: u8 = 20;
     pub(super) const STREAM_3: u8 = 21;
+    /// Not a value: the code of a library of functions follows.
+    pub(super) const FUNCTION_2: u8 = 245;
 }
 
 /// The value in a DUMP payload.
@@ -89,6 +91,30 @@ mod kind {
 /// # Errors
 /// Whatever is wrong with it; see [`Malformed`].
 pub fn decode(payload: &Bytes) -> Result<Value, Malformed> {
+    let mut reader = open(payload)?;
+    let kind = reader.byte()?;
+    let value = value(&mut reader, kind)?;
+    if reader.is_empty() && is_sound(&value) { Ok(value) } else { Err(Malformed::Value) }
+}
+
+/// The code of the libraries in a payload of FUNCTION DUMP.
+///
+/// # Errors
+/// As `decode`.
+pub fn decode_functions(payload: &Bytes) -> Result<Vec<Bytes>, Malformed> {
+    let mut reader = open(payload)?;
+    let mut codes = Vec::new();
+    while !reader.is_empty() {
+        if reader.byte()? != kind::FUNCTION_2 {
+            return Err(Malformed::Value);
+        }
+        codes.push(reader.value()?);
+    }
+    Ok(codes)
+}
+
+/// What is inside a payload that is whole.
+fn open(payload: &Bytes) -> Result<Reader, Malformed> {
     let at = payload.len().checked_sub(FOOTER_BYTES).ok_or(Malformed::Envelope)?;
     let (body, footer) = (payload.slice(..at), &payload[at..]);
     let version = u16::from_le_bytes([footer[0], footer[1]]);
@@ -96,10 +122,7 @@ pub fn decode(payload: &Bytes) -> Result<Value, Malformed> {
     if version > VERSION_MAX || checksum != crc::crc64(&payload[..at + 2]) {
         return Err(Malformed::Envelope);
     }
-    let mut reader = Reader::new(body);
-    let kind = reader.byte()?;
-    let value = value(&mut reader, kind)?;
-    if reader.is_empty() && is_sound(&value) { Ok(value) } else { Err(Malformed::Value) }
+    Ok(Reader::new(body))
 }
 
 fn value(reader: &mut Reader, kind: u8) -> Result<Value, Malformed> {

@@ -40,6 +40,17 @@ pub fn encode(value: &Value) -> Vec<u8> {
     seal_as(out, version)
 }
 
+/// The payload of FUNCTION DUMP for libraries of this code.
+#[must_use]
+pub fn encode_functions(codes: &[Bytes]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for code in codes {
+        out.push(kind::FUNCTION_2);
+        put_string(&mut out, code);
+    }
+    seal_as(out, VERSION)
+}
+
 /// The payload that holds a value which is encoded already: with version and checksum behind it.
 #[must_use]
 pub fn seal(body: Vec<u8>) -> Vec<u8> {

@@ -263,6 +263,28 @@ pub fn script_range() -> ([u8; 1], [u8; 1]) {
     ([Kind::Script as u8], [Kind::Script as u8 + 1])
 }
 
+// The second byte of a library key. Persisted.
+const LIBRARY: u8 = 0x01;
+const FUNCTION: u8 = 0x02;
+
+/// The key of a library of functions.
+#[must_use]
+pub fn library_key(name: &[u8]) -> Bytes {
+    [&[Kind::Library as u8, LIBRARY], name].concat().into()
+}
+
+/// All libraries of functions; their names follow the first key.
+#[must_use]
+pub fn library_range() -> ([u8; 2], [u8; 2]) {
+    ([Kind::Library as u8, LIBRARY], [Kind::Library as u8, LIBRARY + 1])
+}
+
+/// The key under which the library of a function is found, in whatever case the function is called.
+#[must_use]
+pub fn function_key(name: &[u8]) -> Bytes {
+    [&[Kind::Library as u8, FUNCTION], name.to_ascii_lowercase().as_slice()].concat().into()
+}
+
 // The second byte of a garbage key. Persisted.
 const GARBAGE_KEYSPACE: u8 = 0x01;
 const GARBAGE_COLLECTION: u8 = 0x02;

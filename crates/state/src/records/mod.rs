@@ -13,9 +13,9 @@ mod tests;
 pub use hash::key_hash;
 pub use key::{
     Garbage, KeyBuf, Name, Part, collection_range, count_key, count_range, directory_key, directory_range, expiry_key,
-    expiry_start, garbage_collection, garbage_keyspace, garbage_range, garbage_span, locator_of_expiry,
-    meta_of_locator, meta_position, meta_range, script_key, script_range, sub_key, sub_prefix, sub_range, successor,
-    system_key, user_key_of_meta,
+    expiry_start, function_key, garbage_collection, garbage_keyspace, garbage_range, garbage_span, library_key,
+    library_range, locator_of_expiry, meta_of_locator, meta_position, meta_range, script_key, script_range, sub_key,
+    sub_prefix, sub_range, successor, system_key, user_key_of_meta,
 };
 pub(crate) use value::damaged;
 pub use value::{Flags, Head, Home, Record, Type, write_value};
@@ -34,6 +34,8 @@ pub enum Kind {
     Garbage = 0x04,
     /// A script that EVALSHA finds.
     Script = 0x05,
+    /// A library of functions, or which library a function is in.
+    Library = 0x06,
     /// A user key: its type, its expiry, and its value or where the value is.
     Meta = 0x10,
     /// A part of a collection or of a fragmented string.

@@ -1,9 +1,9 @@
 //! Golden bytes: what is on disk does not change by accident. The layout is drawn in docs/internals/keyspace-layout.md.
 
 use super::{
-    Flags, Garbage, Head, Home, Kind, Name, Part, Record, System, Type, count_key, directory_key, garbage_collection,
-    garbage_keyspace, garbage_span, key_hash, locator_of_expiry, meta_of_locator, meta_position, sub_key, sub_prefix,
-    successor, system_key, user_key_of_meta, write_value,
+    Flags, Garbage, Head, Home, Kind, Name, Part, Record, System, Type, count_key, directory_key, function_key,
+    garbage_collection, garbage_keyspace, garbage_span, key_hash, library_key, locator_of_expiry, meta_of_locator,
+    meta_position, sub_key, sub_prefix, successor, system_key, user_key_of_meta, write_value,
 };
 use crate::packed;
 use crate::{Awaited, Env, Layout, Leading, Overlay, ProposalBuilder, Scripts, Watches};
@@ -32,9 +32,9 @@ fn value(kind: Type, flags: Flags, expire_ms: Option<u64>, body: &[&[u8]]) -> By
 
 #[test]
 fn tags() {
-    use Kind::{Count, Directory, Expiry, FieldExpiry, Garbage, Meta, Sub};
-    let kinds = [Kind::System, Directory, Count, Garbage, Meta, Sub, Expiry, FieldExpiry].map(|k| k as u8);
-    golden(kinds, "01 02 03 04 10 20 30 31");
+    use Kind::{Count, Directory, Expiry, FieldExpiry, Garbage, Library, Meta, Script, Sub};
+    let kinds = [Kind::System, Directory, Count, Garbage, Script, Library, Meta, Sub, Expiry, FieldExpiry];
+    golden(kinds.map(|k| k as u8), "01 02 03 04 05 06 10 20 30 31");
     golden([System::NextVersion, System::NextKeyspace].map(|s| s as u8), "01 02");
     let types = [Type::String, Type::List, Type::Set, Type::SortedSet, Type::Hash, Type::Stream].map(|t| t as u8);
     golden(types, "01 02 03 04 05 06");
@@ -59,6 +59,8 @@ fn keys() {
         "20 00000007 2f96 0000000000000011 01 01020304 66",
     );
     golden(garbage_keyspace(7), "04 01 00000007");
+    golden(library_key(b"Lib"), "06 01 4c6962");
+    golden(function_key(b"Fun"), "06 02 66756e");
     golden(garbage_collection(&prefix), "04 02 00000007 2f96 0000000000000011");
 }
 

@@ -1,11 +1,13 @@
-//! EVAL, EVALSHA and SCRIPT: a script is one evaluation, like EXEC. Its commands work on the same transaction, one after
+//! EVAL, EVALSHA, FCALL, SCRIPT and FUNCTION: a script is one evaluation, like EXEC. Its commands work on the same transaction, one after
 //! another, and nothing of it is replicated but their effects.
 //!
 //! A script that fails keeps what it wrote before, as in Redis. One that is ended for its limits is undone: nothing of it was
 //! proposed yet.
 
 mod cache;
+mod functions;
 mod host;
+mod library;
 
 pub use script::Limits as ScriptLimits;
 
@@ -21,6 +23,8 @@ use command::{Command, Reply, slot_of};
 use host::Caller;
 use script::{Flags, Interpreter, Ran, Script, Sha, header};
 use std::fmt;
+
+pub(crate) const FUNCTION_ROWS: &[Row] = &functions::ROWS;
 
 pub(crate) const ROWS: &[Row] = &[
     led("eval", |ctx, cmd| eval(ctx, cmd, true)),
@@ -93,8 +97,11 @@ struct Call<'a> {
 
 impl<'a> Call<'a> {
     fn parse(cmd: &'a Command, writes: bool) -> Outcome<Call<'a>> {
-        let count = int_arg(&cmd.args[2])?;
-        let rest = &cmd.args[3..];
+        Call::new(int_arg(&cmd.args[2])?, &cmd.args[3..], writes)
+    }
+
+    /// With the first `count` words of `rest` as keys.
+    fn new(count: i64, rest: &'a [Bytes], writes: bool) -> Outcome<Call<'a>> {
         let Ok(count) = usize::try_from(count) else { return fail("ERR Number of keys can't be negative") };
         if count > rest.len() {
             return fail("ERR Number of keys can't be greater than number of args");
@@ -111,7 +118,7 @@ fn eval(ctx: &mut Ctx<'_>, cmd: &Command, writes: bool) -> Outcome {
         let flags = scripts.compile(sha, body)?;
         // A script that finds no room is run all the same: its next EVALSHA is told to send it again.
         cache::keep(ctx, sha, body, false)?;
-        run(ctx, scripts, sha, flags, &call)
+        run(ctx, scripts, Target { sha, function: None, flags }, &call)
     })
 }
 
@@ -122,7 +129,7 @@ fn evalsha(ctx: &mut Ctx<'_>, cmd: &Command, writes: bool) -> Outcome {
     let Some(body) = cache::find(ctx, sha)? else { return fail(NO_SCRIPT) };
     with_scripts(ctx, |ctx, scripts| {
         let flags = scripts.compile(sha, &body)?;
-        run(ctx, scripts, sha, flags, &call)
+        run(ctx, scripts, Target { sha, function: None, flags }, &call)
     })
 }
 
@@ -142,7 +149,16 @@ fn with_scripts<'a, T>(ctx: &mut Ctx<'a>, work: impl FnOnce(&mut Ctx<'a>, &mut S
     outcome
 }
 
-fn run(ctx: &mut Ctx<'_>, scripts: &mut Scripts, sha: Sha, flags: Flags, call: &Call<'_>) -> Outcome {
+/// What is run: a script, or a function of a library.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    sha: Sha,
+    function: Option<&'a str>,
+    flags: Flags,
+}
+
+fn run(ctx: &mut Ctx<'_>, scripts: &mut Scripts, target: Target<'_>, call: &Call<'_>) -> Outcome {
+    let Target { sha, function, flags } = target;
     if !call.writes && !flags.undeclared && !flags.no_writes {
         return fail("ERR Can not execute a script with write flag using *_ro command.");
     }
@@ -155,7 +171,7 @@ fn run(ctx: &mut Ctx<'_>, scripts: &mut Scripts, sha: Sha, flags: Flags, call: &
     let seed = ctx.rng.next_u64() as u32;
     let slot = call.keys.first().map(|key| slot_of(key));
     let mut caller = Caller { ctx: &mut *ctx, writes: call.writes && !flags.no_writes, sharded, slot, failure: None };
-    let script = Script { sha, keys: call.keys, arguments: call.arguments, seed };
+    let script = Script { sha, function, keys: call.keys, arguments: call.arguments, seed };
     let ran = scripts.interpreter()?.run(script, &mut caller);
     let failure = caller.failure.take();
     (ctx.env.db, ctx.env.resp3) = (env.db, env.resp3);

@@ -26,28 +26,48 @@ pub(in crate::table) const ROWS: &[Spec] = &[
         .doc("That of the script.", "Runs a Lua script that is kept and must not write, by the SHA-1 of its text.")
         .syntax("sha1 numkeys [key [key ...]] [arg [arg ...]]").flags(&[Readonly, NoScript, Stale, SkipMonitor, NoMandatoryKeys])
         .keys(&[counted(2, &[Ro, Access])]),
-    Spec::planned("fcall", Scripting, -3, "7.0.0").flags(&[NoScript, Stale, SkipMonitor, MayReplicate, NoMandatoryKeys])
+    Spec::new("fcall", Scripting, -3, "7.0.0")
+        .doc("That of the function.", "Runs a function of a library as one step.")
+        .syntax("function numkeys [key [key ...]] [arg [arg ...]]").flags(&[NoScript, Stale, SkipMonitor, MayReplicate, NoMandatoryKeys])
         .keys(&[counted(2, &[Rw, Access, Update])]),
-    Spec::planned("fcall_ro", Scripting, -3, "7.0.0").flags(&[Readonly, NoScript, Stale, SkipMonitor, NoMandatoryKeys])
+    Spec::new("fcall_ro", Scripting, -3, "7.0.0")
+        .doc("That of the function.", "Runs a function of a library that must not write.")
+        .syntax("function numkeys [key [key ...]] [arg [arg ...]]").flags(&[Readonly, NoScript, Stale, SkipMonitor, NoMandatoryKeys])
         .keys(&[counted(2, &[Ro, Access])]),
     Spec::new("function", Scripting, -2, "7.0.0")
-        .doc("Depends on the subcommand.", "Commands about stored functions, of which there are none yet.")
+        .doc("Depends on the subcommand.", "Commands about libraries of functions.")
         .acl(&[]),
-    Spec::planned("function|delete", Scripting, 3, "7.0.0").flags(&[Write, NoScript])
+    Spec::new("function|delete", Scripting, 3, "7.0.0")
+        .doc("O(N), N functions of the library.", "Deletes a library and its functions.")
+        .syntax("library-name").flags(&[Write, NoScript])
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    Spec::planned("function|dump", Scripting, 2, "7.0.0").flags(&[NoScript]),
-    Spec::new("function|flush", Scripting, -2, "7.0.0").doc("O(1)", "Deletes all stored functions: there are none to delete.")
+    Spec::new("function|dump", Scripting, 2, "7.0.0")
+        .doc("O(N), N bytes of code.", "All libraries in the form that FUNCTION RESTORE reads.")
+        .flags(&[NoScript]),
+    Spec::new("function|flush", Scripting, -2, "7.0.0").doc("O(N), N functions.", "Deletes all libraries.")
         .syntax("[ASYNC | SYNC]").flags(&[Write, NoScript])
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    Spec::planned("function|help", Scripting, 2, "7.0.0").flags(&[Loading, Stale]),
-    Spec::planned("function|kill", Scripting, 2, "7.0.0").flags(&[NoScript, AllowBusy])
+    Spec::new("function|help", Scripting, 2, "7.0.0")
+        .doc("O(1)", "Lists the subcommands of FUNCTION.")
+        .flags(&[Loading, Stale]),
+    Spec::new("function|kill", Scripting, 2, "7.0.0")
+        .doc("O(1)", "Finds no function to end: each is ended at its limits.")
+        .flags(&[NoScript, AllowBusy])
         .tips(&["request_policy:all_shards", "response_policy:one_succeeded"]),
-    Spec::planned("function|list", Scripting, -2, "7.0.0").flags(&[NoScript]).tips(&["nondeterministic_output_order"]),
-    Spec::planned("function|load", Scripting, -3, "7.0.0").flags(&[Write, DenyOom, NoScript])
+    Spec::new("function|list", Scripting, -2, "7.0.0")
+        .doc("O(N), N functions.", "The libraries and their functions.")
+        .syntax("[LIBRARYNAME library-name-pattern] [WITHCODE]").flags(&[NoScript]).tips(&["nondeterministic_output_order"]),
+    Spec::new("function|load", Scripting, -3, "7.0.0")
+        .doc("O(N) with N bytes of code.", "Keeps a library of functions.")
+        .syntax("[REPLACE] function-code").flags(&[Write, DenyOom, NoScript])
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    Spec::planned("function|restore", Scripting, -3, "7.0.0").flags(&[Write, DenyOom, NoScript])
+    Spec::new("function|restore", Scripting, -3, "7.0.0")
+        .doc("O(N), N bytes of code.", "Keeps the libraries of a payload.")
+        .syntax("serialized-value [FLUSH | APPEND | REPLACE]").flags(&[Write, DenyOom, NoScript])
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    Spec::planned("function|stats", Scripting, 2, "7.0.0").flags(&[NoScript, AllowBusy])
+    Spec::new("function|stats", Scripting, 2, "7.0.0")
+        .doc("O(N), N libraries.", "How many libraries and functions there are.")
+        .flags(&[NoScript, AllowBusy])
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
     Spec::new("script", Scripting, -2, "2.6.0")
         .doc("Depends on the subcommand.", "Commands about the scripts that are kept.").acl(&[]),

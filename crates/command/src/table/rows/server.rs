@@ -59,7 +59,8 @@ pub(in crate::table) const ROWS: &[Spec] = &[
         .flags(&[Loading, Stale]),
     Spec::new("config|resetstat", Server, 2, "2.0.0").doc("O(1)", "Sets the counters that INFO shows back to zero.")
         .flags(&[Admin, NoScript, Loading, Stale]).tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    Spec::planned("config|rewrite", Server, 2, "2.8.0").flags(&[Admin, NoScript, Loading, Stale])
+    Spec::new("config|rewrite", Server, 2, "2.8.0").doc("O(1)", "Refused: the configuration file is its owner's.")
+        .flags(&[Admin, NoScript, Loading, Stale])
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
     Spec::new("config|set", Server, -4, "2.0.0").doc("O(N), N settings.", "Changes settings while the server runs.")
         .syntax("parameter value [parameter value ...]").flags(&[Admin, NoScript, Loading, Stale])
@@ -81,29 +82,37 @@ pub(in crate::table) const ROWS: &[Spec] = &[
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
     Spec::planned("lastsave", Server, 1, "1.0.0").flags(&[Loading, Stale, Fast]).acl(&[Category::Admin, Category::Dangerous])
         .tips(&["nondeterministic_output"]),
-    Spec::planned("latency", Server, -2, "2.8.13"),
-    Spec::planned("latency|doctor", Server, 2, "2.8.13").flags(&[Admin, NoScript, Loading, Stale])
+    Spec::new("latency", Server, -2, "2.8.13").doc("Depends on the subcommand.", "Commands about what took long on this node."),
+    Spec::new("latency|doctor", Server, 2, "2.8.13").doc("O(N), N samples kept.", "What the samples say, in words.")
+        .flags(&[Admin, NoScript, Loading, Stale])
         .tips(&["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]),
-    Spec::planned("latency|graph", Server, 3, "2.8.13").flags(&[Admin, NoScript, Loading, Stale])
+    Spec::new("latency|graph", Server, 3, "2.8.13").doc("O(1)", "Draws the samples of an event.")
+        .syntax("event").flags(&[Admin, NoScript, Loading, Stale])
         .tips(&["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]),
-    Spec::planned("latency|help", Server, 2, "2.8.13").flags(&[Loading, Stale]),
-    Spec::planned("latency|histogram", Server, -2, "7.0.0").flags(&[Admin, NoScript, Loading, Stale])
+    Spec::new("latency|help", Server, 2, "2.8.13").doc("O(1)", "Lists the subcommands.")
+        .flags(&[Loading, Stale]),
+    Spec::new("latency|histogram", Server, -2, "7.0.0").doc("O(N), N commands of the table.", "How long calls of each command took, by powers of two.")
+        .syntax("[command [command ...]]").flags(&[Admin, NoScript, Loading, Stale])
         .tips(&["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]),
-    Spec::planned("latency|history", Server, 3, "2.8.13").flags(&[Admin, NoScript, Loading, Stale])
+    Spec::new("latency|history", Server, 3, "2.8.13").doc("O(1)", "The samples of an event.")
+        .syntax("event").flags(&[Admin, NoScript, Loading, Stale])
         .tips(&["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]),
-    Spec::planned("latency|latest", Server, 2, "2.8.13").flags(&[Admin, NoScript, Loading, Stale])
+    Spec::new("latency|latest", Server, 2, "2.8.13").doc("O(1)", "The newest sample and the longest time of each event.")
+        .flags(&[Admin, NoScript, Loading, Stale])
         .tips(&["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"]),
-    Spec::planned("latency|reset", Server, -2, "2.8.13").flags(&[Admin, NoScript, Loading, Stale])
+    Spec::new("latency|reset", Server, -2, "2.8.13").doc("O(1)", "Forgets the samples of events, or of all.")
+        .syntax("[event [event ...]]").flags(&[Admin, NoScript, Loading, Stale])
         .tips(&["request_policy:all_nodes", "response_policy:agg_sum"]),
     Spec::planned("lolwut", Server, -1, "5.0.0").flags(&[Readonly, Fast]),
     Spec::new("memory", Server, -2, "4.0.0").doc("Depends on the subcommand.", "Commands about the memory that keys take."),
-    Spec::planned("memory|doctor", Server, 2, "4.0.0")
+    Spec::new("memory|doctor", Server, 2, "4.0.0").doc("O(1)", "Whether anything about memory needs attention.")
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
     Spec::new("memory|help", Server, 2, "4.0.0").doc("O(1)", "Lists the subcommands.").flags(&[Loading, Stale]),
-    Spec::planned("memory|malloc-stats", Server, 2, "4.0.0")
+    Spec::new("memory|malloc-stats", Server, 2, "4.0.0").doc("O(1)", "What the allocator says, which is nothing.")
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
-    Spec::planned("memory|purge", Server, 2, "4.0.0").tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    Spec::planned("memory|stats", Server, 2, "4.0.0")
+    Spec::new("memory|purge", Server, 2, "4.0.0").doc("O(1)", "Accepted: the allocator gives memory back by itself.")
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+    Spec::new("memory|stats", Server, 2, "4.0.0").doc("O(1)", "What memory is used for, as far as it is known.")
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
     Spec::new("memory|usage", Server, -3, "4.0.0")
         .doc("O(N), N parts sampled.", "About how many bytes a key and its value take.")
@@ -114,24 +123,30 @@ pub(in crate::table) const ROWS: &[Spec] = &[
     Spec::planned("module|load", Server, -3, "4.0.0").flags(&[Admin, NoScript, Protected, NoAsyncLoading]),
     Spec::planned("module|loadex", Server, -3, "7.0.0").flags(&[Admin, NoScript, Protected, NoAsyncLoading]),
     Spec::planned("module|unload", Server, 3, "4.0.0").flags(&[Admin, NoScript, Protected, NoAsyncLoading]),
-    Spec::planned("monitor", Server, 1, "1.0.0").flags(&[Admin, NoScript, Loading, Stale]),
+    Spec::new("monitor", Server, 1, "1.0.0").doc("O(N), N connections that monitor, for each command.", "Shows every command of this node's clients as it comes.")
+        .flags(&[Admin, NoScript, Loading, Stale]),
     Spec::planned("psync", Server, -3, "2.8.0").flags(&[Admin, NoScript, NoAsyncLoading, NoMulti]),
     Spec::planned("replconf", Server, -1, "3.0.0").flags(&[Admin, NoScript, Loading, Stale, AllowBusy]),
     Spec::planned("replicaof", Server, 3, "5.0.0").flags(&[Admin, NoScript, Stale, NoAsyncLoading]),
     Spec::planned("restore-asking", Server, -4, "3.0.0").flags(&[Write, DenyOom, Asking])
         .acl(&[Category::Keyspace, Category::Dangerous]).keys(&[at(1, &[Ow, Update])]),
-    Spec::planned("role", Server, 1, "2.8.12").flags(&[NoScript, Loading, Stale, Fast])
+    Spec::new("role", Server, 1, "2.8.12").doc("O(1)", "The node's role in replication: always that of a master without replicas.")
+        .flags(&[NoScript, Loading, Stale, Fast])
         .acl(&[Category::Admin, Category::Dangerous]),
     Spec::planned("save", Server, 1, "1.0.0").flags(&[Admin, NoScript, NoAsyncLoading, NoMulti]),
     Spec::planned("shutdown", Server, -1, "1.0.0").flags(&[Admin, NoScript, Loading, Stale, NoMulti, AllowBusy]),
     Spec::planned("slaveof", Server, 3, "1.0.0").flags(&[Admin, NoScript, Stale, NoAsyncLoading]),
-    Spec::planned("slowlog", Server, -2, "2.2.12"),
-    Spec::planned("slowlog|get", Server, -2, "2.2.12").flags(&[Admin, Loading, Stale])
+    Spec::new("slowlog", Server, -2, "2.2.12").doc("Depends on the subcommand.", "Commands about the commands that took longest."),
+    Spec::new("slowlog|get", Server, -2, "2.2.12").doc("O(N), N commands returned.", "The newest slow commands of this node's clients.")
+        .syntax("[count]").flags(&[Admin, Loading, Stale])
         .tips(&["request_policy:all_nodes", "nondeterministic_output"]),
-    Spec::planned("slowlog|help", Server, 2, "6.2.0").flags(&[Loading, Stale]),
-    Spec::planned("slowlog|len", Server, 2, "2.2.12").flags(&[Admin, Loading, Stale])
+    Spec::new("slowlog|help", Server, 2, "6.2.0").doc("O(1)", "Lists the subcommands.")
+        .flags(&[Loading, Stale]),
+    Spec::new("slowlog|len", Server, 2, "2.2.12").doc("O(1)", "How many slow commands are kept.")
+        .flags(&[Admin, Loading, Stale])
         .tips(&["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"]),
-    Spec::planned("slowlog|reset", Server, 2, "2.2.12").flags(&[Admin, Loading, Stale])
+    Spec::new("slowlog|reset", Server, 2, "2.2.12").doc("O(N), N commands kept.", "Forgets the slow commands.")
+        .flags(&[Admin, Loading, Stale])
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
     Spec::new("swapdb", Server, 3, "4.0.0").doc("O(1)", "Lets two databases exchange what they hold.")
         .syntax("index1 index2").flags(&[Write, Fast]).acl(&[Category::Keyspace, Category::Dangerous]),
