@@ -1,5 +1,6 @@
 //! What is to be done about a command, and how answers of shards become the reply to the client.
 
+use super::observe::Call;
 use bytes::Bytes;
 use cluster::Request;
 use command::{Command, Fault, Reply};
@@ -31,6 +32,10 @@ pub struct Outcome {
     pub action: Action,
     /// Commands to be carried out with `Session::take_turns` when the reply can leave, before it does.
     pub turns: Vec<Turn>,
+    /// The command, to be given back with its reply (`Session::finished`); `None` when it was answered here.
+    pub call: Option<Call>,
+    /// The command may have taken long: `Session::lap` is to be told the time before the next one.
+    pub clock: bool,
     /// CLIENT REPLY: the reply is computed and thrown away.
     pub mute: bool,
     /// Close the connection once the reply has been written.

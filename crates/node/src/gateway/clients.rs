@@ -72,6 +72,8 @@ pub struct Client {
     blocked: AtomicU64,
     /// How many channels, patterns and shard channels it subscribes to.
     subscriptions: [AtomicUsize; 3],
+    /// MONITOR.
+    monitoring: AtomicBool,
     profile: Mutex<Profile>,
     activity: Mutex<Activity>,
     closer: Box<dyn Closer>,
@@ -114,6 +116,14 @@ impl Client {
         self.subscriptions.iter().zip(counts).for_each(|(cell, count)| cell.store(count, Relaxed));
     }
 
+    pub(super) fn set_monitoring(&self, on: bool) {
+        self.monitoring.store(on, Relaxed);
+    }
+
+    fn is_monitoring(&self) -> bool {
+        self.monitoring.load(Relaxed)
+    }
+
     fn is_subscribed(&self) -> bool {
         self.subscriptions() != [0; 3]
     }
@@ -146,6 +156,7 @@ impl Client {
         let mut flags = String::new();
         let [sub, psub, ssub] = self.subscriptions();
         for (set, flag) in [
+            (self.is_monitoring(), 'O'),
             (self.is_subscribed(), 'P'),
             (p.multi.is_some(), 'x'),
             (self.is_blocked(), 'b'),
@@ -277,6 +288,7 @@ impl Clients {
             killed: AtomicBool::new(false),
             blocked: AtomicU64::new(0),
             subscriptions: Default::default(),
+            monitoring: AtomicBool::new(false),
             profile: Mutex::new(Profile { resp: 2, ..Profile::default() }),
             activity: Mutex::new(Activity { at: now, ..Activity::default() }),
             closer,
@@ -294,6 +306,16 @@ impl Clients {
     #[must_use]
     pub fn get(&self, id: u64) -> Option<Arc<Client>> {
         self.live.lock().get(&id).cloned()
+    }
+
+    /// Bytes that connections hold in their buffers, as last seen.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> usize {
+        let held = |client: &Arc<Client>| {
+            let a = *client.activity.lock();
+            a.input + a.output
+        };
+        self.live.lock().values().map(held).sum()
     }
 
     /// How many there are.
@@ -347,7 +369,7 @@ impl Clients {
         for client in self.live.lock().values() {
             let a = *client.activity.lock();
             let still = now.since(a.at);
-            let idles = a.output == 0 && !client.is_blocked() && !client.is_subscribed();
+            let idles = a.output == 0 && !client.is_blocked() && !client.is_subscribed() && !client.is_monitoring();
             if idle.is_some_and(|limit| still > limit && idles) || (a.output > 0 && still > stall) {
                 client.kill();
             }

@@ -1,8 +1,8 @@
 //! What every session of a node shares, and what one call is told.
 
 use super::clients::Clients;
+use super::observe::{LatencyEvents, Monitors, SlowLog, Stats};
 use super::settings::Settings;
-use super::stats::Stats;
 use crate::RouteTable;
 use crate::pubsub::Hub;
 use cluster::{Layout, Publication, slot_of};
@@ -60,6 +60,12 @@ pub struct Gateway {
     pub stats: Stats,
     /// Who hears what is published.
     pub hub: Hub,
+    /// SLOWLOG.
+    pub slow_log: SlowLog,
+    /// LATENCY.
+    pub latency: LatencyEvents,
+    /// MONITOR.
+    pub monitors: Monitors,
     /// When the process started.
     pub started: Mono,
     /// Milliseconds a request may take.
@@ -89,6 +95,9 @@ impl Gateway {
             settings,
             stats: Stats::default(),
             hub: Hub::default(),
+            slow_log: SlowLog::default(),
+            latency: LatencyEvents::default(),
+            monitors: Monitors::default(),
             started,
             request_timeout_ms,
             leader_wait_ms,

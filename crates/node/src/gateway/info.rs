@@ -6,12 +6,12 @@ use super::session::Port;
 use crate::pubsub::Kind;
 use bytes::Bytes;
 use cluster::{Layout, Slot};
-use command::{Command, Reply};
+use command::{Command, Reply, specs};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The sections, in the order of Redis; the flag says whether INFO without words shows them.
-const SECTIONS: [(&str, bool); 11] = [
+const SECTIONS: [(&str, bool); 12] = [
     ("server", true),
     ("clients", true),
     ("memory", true),
@@ -21,6 +21,7 @@ const SECTIONS: [(&str, bool); 11] = [
     ("cpu", true),
     ("commandstats", false),
     ("errorstats", true),
+    ("latencystats", false),
     ("cluster", true),
     ("keyspace", true),
 ];
@@ -62,6 +63,7 @@ fn section(name: &str, port: Port, cx: Context<'_>, out: &mut String) {
         "cpu" => cpu(cx, out),
         "commandstats" => command_stats(cx, out),
         "errorstats" => error_stats(cx, out),
+        "latencystats" => latency_stats(cx, out),
         "cluster" => title("Cluster", &[("cluster_enabled", &u8::from(port == Port::Cluster))], out),
         _ => keyspace(port, cx, out),
     }
@@ -207,15 +209,31 @@ fn cpu(cx: Context<'_>, out: &mut String) {
     );
 }
 
-/// Time per command is not measured: its cost would be a large part of what it measures.
+/// How long a command took is the time until its reply was there: with the way to the shard's leader and, for a write, the
+/// fsync on a majority.
 fn command_stats(cx: Context<'_>, out: &mut String) {
     title("Commandstats", &[], out);
     for (name, c) in cx.gateway.stats.by_command() {
         let _ = write!(
             out,
-            "cmdstat_{name}:calls={},usec=0,usec_per_call=0.00,rejected_calls={},failed_calls={}\r\n",
-            c.calls, c.rejected, c.failed
+            "cmdstat_{name}:calls={},usec={},usec_per_call={:.2},rejected_calls={},failed_calls={}\r\n",
+            c.calls,
+            c.nanos / 1000,
+            c.nanos as f64 / 1000.0 / c.calls.max(1) as f64,
+            c.rejected,
+            c.failed
         );
+    }
+}
+
+fn latency_stats(cx: Context<'_>, out: &mut String) {
+    title("Latencystats", &[], out);
+    let percentiles = cx.gateway.settings.percentiles();
+    for spec in specs() {
+        let Some(times) = cx.gateway.stats.times(spec) else { continue };
+        let one = |p: &f64| times.percentile(*p).map(|nanos| format!("p{p}={:.3}", nanos as f64 / 1000.0));
+        let all: Vec<String> = percentiles.iter().filter_map(one).collect();
+        let _ = write!(out, "latency_percentiles_usec_{}:{}\r\n", spec.name, all.join(","));
     }
 }
 

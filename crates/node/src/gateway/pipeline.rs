@@ -6,7 +6,7 @@ use crate::io::Task;
 use crate::patience::Ended;
 use crate::shared::RouteTable;
 use cluster::{Request, Unblock};
-use command::{Fault, Reply, SessionId, Work};
+use command::{Fault, Reply, Retry, SessionId, Work};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use stdx::{NodeId, ShardId};
@@ -40,6 +40,17 @@ enum State {
         missing: usize,
         finish: Finish,
     },
+}
+
+/// The last answer to a command arrived.
+#[derive(Debug)]
+pub struct Delivered<'a, M> {
+    /// What the client will be told.
+    pub reply: &'a Reply,
+    /// How.
+    pub manner: &'a mut M,
+    /// The cluster refused it before it ran.
+    pub refused: bool,
 }
 
 /// The commands of one connection whose replies have not left. `M` is the shell's: the manner in which a reply leaves.
@@ -198,16 +209,18 @@ impl<M> Pipeline<M> {
         self.first + self.entries.len() as u64 - 1
     }
 
-    /// The answer to a part of the request of this number arrived.
-    pub fn deliver(&mut self, slot: u64, part: u32, answer: Answer, session: &mut Session) {
-        let Some(at) = slot.checked_sub(self.first).and_then(|at| usize::try_from(at).ok()) else { return };
-        let Some(entry) = self.entries.get_mut(at) else { return };
+    /// The answer to a part of the request of this number arrived. The command's reply, if that was the last part.
+    pub fn deliver(&mut self, slot: u64, part: u32, answer: Answer, session: &mut Session) -> Option<Delivered<'_, M>> {
+        let at = slot.checked_sub(self.first).and_then(|at| usize::try_from(at).ok())?;
+        let entry = self.entries.get_mut(at)?;
+        let mut refused = false;
         let reply = match &mut entry.state {
-            State::Ready(_) => return,
+            State::Ready(_) => return None,
             State::Asked { shard, finish } => {
                 self.blocked.take_if(|blocked| blocked.slot == slot);
                 session.answered(*shard);
                 answered(&mut self.ways, *shard);
+                refused = answer.as_ref().is_err_and(|fault| fault.retry() != Retry::Unknown);
                 match (std::mem::replace(finish, Finish::Plain), answer) {
                     (Finish::Plain, answer) => answer.unwrap_or_else(Reply::from),
                     (finish, answer) => finish.apply(vec![answer]),
@@ -215,13 +228,13 @@ impl<M> Pipeline<M> {
             }
             State::Fanned { shards, answers, missing, finish } => {
                 let part = part as usize;
-                let Some(cell @ None) = answers.get_mut(part) else { return };
+                let Some(cell @ None) = answers.get_mut(part) else { return None };
                 *cell = Some(answer);
                 session.answered(shards[part]);
                 answered(&mut self.ways, shards[part]);
                 *missing -= 1;
                 if *missing > 0 {
-                    return;
+                    return None;
                 }
                 let answers = std::mem::take(answers).into_iter().flatten().collect();
                 std::mem::replace(finish, Finish::Plain).apply(answers)
@@ -229,6 +242,8 @@ impl<M> Pipeline<M> {
         };
         self.ready_bytes += reply.size_bytes();
         entry.state = State::Ready(reply);
+        let Entry { manner, state: State::Ready(reply), .. } = entry else { return None };
+        Some(Delivered { reply, manner, refused })
     }
 
     /// The next reply in order, if it is there, with what is to be carried out first.

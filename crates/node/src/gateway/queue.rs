@@ -75,7 +75,7 @@ impl Session {
                 self.profile_changed = true;
                 Action::Reply(Reply::OK)
             }
-            "exec" => self.exec(cx),
+            "exec" => self.exec(&command, cx),
             "discard" => match self.queue.take() {
                 None => Action::Reply(Reply::error("ERR DISCARD without MULTI")),
                 Some(_) => self.unwatch(cx),
@@ -97,9 +97,14 @@ impl Session {
         let taken = refused.and_then(|()| queue.note_db(&command, db)).and_then(|()| queue.push(command));
         self.profile_changed = true;
         Action::Reply(match taken {
-            Ok(()) => Reply::Simple("QUEUED".into()),
+            Ok(()) => {
+                // It is counted when EXEC runs it.
+                self.call = None;
+                Reply::Simple("QUEUED".into())
+            }
             Err(reply) => {
                 self.spoil();
+                self.refused = true;
                 reply
             }
         })
@@ -116,9 +121,13 @@ impl Session {
         }
     }
 
-    fn exec(&mut self, cx: Context<'_>) -> Action {
+    fn exec(&mut self, command: &Command, cx: Context<'_>) -> Action {
         let Some(queue) = self.queue.take() else { return Action::Reply(Reply::error("ERR EXEC without MULTI")) };
         self.profile_changed = true;
+        if !queue.spoilt {
+            queue.commands.iter().for_each(|command| self.show(command, cx));
+        }
+        self.show(command, cx);
         if queue.spoilt {
             let reply = Reply::error("EXECABORT Transaction discarded because of previous errors.");
             return self.forget_watches(reply, cx);
@@ -132,6 +141,9 @@ impl Session {
         {
             // Leadership changed since the first WATCH: what was watched before is not known any more.
             return self.forget_watches(Reply::NullArray, cx);
+        }
+        if let Some(call) = &mut self.call {
+            call.runs(queue.commands.iter().map(|c| c.spec).collect());
         }
         let watched = self.watching.take().is_some();
         self.profile.watching = 0;

@@ -104,13 +104,20 @@ impl Session {
         // Scripts are the namespace's: every shard is to know them, whoever leads it.
         let is_about_scripts = command.spec.group == Group::Scripting;
         let ours = |s: &&Arc<ShardHandle>| is_about_scripts || s.leader() == Some(cx.gateway.node);
-        let led: Vec<_> = cx.table.shards_of(self.namespace).filter(ours).collect();
+        let mut led: Vec<_> = cx.table.shards_of(self.namespace).filter(ours).collect();
+        if is_about_scripts && !command.spec.may_write() && command.spec.name.starts_with("function|") {
+            // They all know the same: one of them says what there is.
+            led.sort_by_key(|s| s.leader() != Some(cx.gateway.node));
+            led.truncate(1);
+        }
         let finish = match command.spec.name {
             "scan" => return self.scan(command, &led, cx),
             "keys" => Finish::Concat,
             "randomkey" => Finish::FirstValue,
             "dbsize" => Finish::Sum,
-            "script|load" => Finish::FirstValue,
+            "script|load" | "function|load" | "function|list" | "function|dump" | "function|stats" => {
+                Finish::FirstValue
+            }
             "script|exists" => Finish::Everywhere,
             _ => Finish::Succeeded(Reply::OK),
         };

@@ -3,8 +3,8 @@
 use super::action::{Action, Finish, Outcome, Turn};
 use super::clients::Profile;
 use super::context::Context;
+use super::observe::{Call, Lap, Tally};
 use super::queue::Queue;
-use super::stats::Tally;
 use crate::pubsub::Subscriber;
 use cluster::{Layout, NamespaceId, Request, Slot};
 use command::{Args, Command, Flag, Group, SessionId, Work};
@@ -66,6 +66,11 @@ pub struct Session {
     outstanding: SmallVec<[(ShardId, u32); 2]>,
     /// Calls counted since the last `Tally::flush`.
     pub tally: Tally,
+    /// The command that is being carried out, until it is counted or given to whoever waits for its answer.
+    pub(super) call: Option<Call>,
+    /// It was refused before it ran.
+    pub(super) refused: bool,
+    pub(super) lap: Lap,
 }
 
 /// The namespace behind each port, by the names the cluster is created with.
@@ -98,6 +103,9 @@ impl Session {
             waits: 0,
             outstanding: SmallVec::new(),
             tally: Tally::default(),
+            call: None,
+            refused: false,
+            lap: Lap::default(),
         }
     }
 
@@ -156,17 +164,20 @@ impl Session {
                 true
             }
         };
-        let action = match Command::parse(args) {
+        let action = match Command::checked(args) {
             Ok(command) => self.run(command, cx),
-            Err(reply) => {
+            Err(refused) => {
                 self.spoil();
-                Action::Reply(reply)
+                self.turned_away(refused.spec, cx);
+                Action::Reply(refused.reply)
             }
         };
-        if let Action::Reply(reply) = &action {
-            cx.gateway.stats.reply(reply);
-        }
-        Outcome { action, turns: std::mem::take(&mut self.turns), mute: self.mute, close: self.close }
+        let clock = match &action {
+            Action::Reply(reply) => self.answered_here(reply, cx),
+            _ => false,
+        };
+        let (call, turns) = (self.call.take(), std::mem::take(&mut self.turns));
+        Outcome { action, call, clock, turns, mute: self.mute, close: self.close }
     }
 
     /// Whether no further command may be taken up before the turns that earlier ones wait for were taken.
@@ -178,11 +189,11 @@ impl Session {
     fn run(&mut self, command: Command, cx: Context<'_>) -> Action {
         let spec = command.spec;
         if let Err(reply) = self.check_mode(spec) {
-            self.tally.rejected(spec);
+            self.turned_away(Some(spec), cx);
             self.spoil();
             return Action::Reply(reply);
         }
-        self.tally.call(spec);
+        self.taken_up(&command, cx);
         if self.queue.is_some() && !runs_inside_multi(spec.name) {
             return self.enqueue(command, cx);
         }
@@ -200,7 +211,7 @@ impl Session {
         let routed = match self.route(&command, cx) {
             Ok(routed) => routed,
             Err(reply) => {
-                self.tally.rejected(command.spec);
+                self.refused = true;
                 return Action::Reply(reply);
             }
         };
@@ -221,6 +232,7 @@ impl Session {
             return Action::Reply(reply);
         }
         let shard = routed.shard.id;
+        self.leaves(&command, cx);
         let work = if command.may_wait() {
             self.waits += 1;
             Work::Blocking { command, number: self.waits, waited_ms: 0 }
@@ -288,6 +300,8 @@ pub(super) fn served_by(spec: &command::Spec) -> By {
         Group::Connection | Group::Cluster => By::Gateway,
         Group::Scripting => match spec.name {
             "script|load" | "script|exists" | "script|flush" => By::AllShards,
+            "function|kill" => By::Gateway,
+            name if name.starts_with("function|") => By::AllShards,
             _ if spec.has_keys() => By::Shard,
             _ => By::Gateway,
         },
@@ -297,6 +311,7 @@ pub(super) fn served_by(spec: &command::Spec) -> By {
         Group::Server => match spec.name {
             "dbsize" | "flushall" | "flushdb" => By::AllShards,
             "memory|usage" | "swapdb" => By::Shard,
+            "monitor" => By::Turn,
             _ => By::Gateway,
         },
         Group::Generic if spec.flags.has(Flag::TouchesArbitraryKeys) || !spec.has_keys() => match spec.name {

@@ -1,6 +1,7 @@
 //! CONFIG: the parameters that exist here, with the checks and the error texts of Redis 7.2.
 //!
-//! Few of them change what Polder does (`maxclients`, `timeout`, `proto-max-bulk-len`, `client-output-buffer-limit`).
+//! Few of them change what Polder does (`maxclients`, `timeout`, `proto-max-bulk-len`, `client-output-buffer-limit`, and what is
+//! recorded about slow commands).
 //! The others are known so that clients and test suites that set them find what they expect; fixed ones state a promise
 //! (`appendfsync always`) and cannot be changed.
 
@@ -12,7 +13,7 @@ use command::{Reply, glob};
 use kind::Kind;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use table::PARAMETERS;
 
@@ -26,6 +27,10 @@ struct Parameter {
     default: &'static str,
 }
 
+/// The defaults of `slowlog-log-slower-than`, in microseconds, and `slowlog-max-len`.
+const SLOWER_THAN_US: i64 = 10_000;
+const SLOW_LOG_LEN: u64 = 128;
+
 /// The values of all parameters on this node.
 #[derive(Debug)]
 pub struct Settings {
@@ -35,6 +40,10 @@ pub struct Settings {
     output_limit: AtomicU64,
     bulk_limit: AtomicU64,
     push_limits: RwLock<PushLimits>,
+    slower_than_us: AtomicI64,
+    slow_log_len: AtomicU64,
+    latency_threshold_ms: AtomicU64,
+    tracks_latency: AtomicBool,
 }
 
 /// What CONFIG SET changed that the shell must act on.
@@ -61,6 +70,10 @@ impl Settings {
             output_limit: AtomicU64::new(output_limit),
             bulk_limit: AtomicU64::new(command::MAX_VALUE_BYTES as u64),
             push_limits: RwLock::new(PushLimits::DEFAULT),
+            slower_than_us: AtomicI64::new(SLOWER_THAN_US),
+            slow_log_len: AtomicU64::new(SLOW_LOG_LEN),
+            latency_threshold_ms: AtomicU64::new(0),
+            tracks_latency: AtomicBool::new(true),
         }
     }
 
@@ -95,6 +108,36 @@ impl Settings {
     #[must_use]
     pub fn bulk_limit(&self) -> usize {
         usize::try_from(self.bulk_limit.load(Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// From how many microseconds on SLOWLOG keeps a command; `None` when it keeps none.
+    #[must_use]
+    pub fn slower_than_us(&self) -> Option<u64> {
+        u64::try_from(self.slower_than_us.load(Relaxed)).ok()
+    }
+
+    /// Commands that SLOWLOG keeps.
+    #[must_use]
+    pub fn slow_log_len(&self) -> usize {
+        usize::try_from(self.slow_log_len.load(Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// From how many milliseconds on LATENCY notes an event; `None` when it notes none.
+    #[must_use]
+    pub fn latency_threshold_ms(&self) -> Option<u64> {
+        Some(self.latency_threshold_ms.load(Relaxed)).filter(|ms| *ms > 0)
+    }
+
+    /// Whether the times of each command are counted.
+    #[must_use]
+    pub fn tracks_latency(&self) -> bool {
+        self.tracks_latency.load(Relaxed)
+    }
+
+    /// Which percentiles of those times INFO shows.
+    #[must_use]
+    pub fn percentiles(&self) -> Vec<f64> {
+        self.value("latency-tracking-info-percentiles").split(' ').filter_map(|p| p.parse().ok()).collect()
     }
 
     /// CONFIG GET: name and value of all parameters that match one of the patterns, each once.
@@ -157,6 +200,10 @@ impl Settings {
                     self.max_clients.store(number(), Relaxed);
                     changed.max_clients = Some(self.max_clients());
                 }
+                "slowlog-log-slower-than" => self.slower_than_us.store(value.parse().unwrap_or(-1), Relaxed),
+                "slowlog-max-len" => self.slow_log_len.store(number(), Relaxed),
+                "latency-monitor-threshold" => self.latency_threshold_ms.store(number(), Relaxed),
+                "latency-tracking" => self.tracks_latency.store(value == "yes", Relaxed),
                 "timeout" => self.timeout_s.store(number(), Relaxed),
                 "proto-max-bulk-len" => self.bulk_limit.store(number().min(command::MAX_VALUE_BYTES as u64), Relaxed),
                 "client-output-buffer-limit" => {

@@ -83,6 +83,13 @@ impl Session {
                 smallvec![Reply::error("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client")]
             }
             "ssubscribe" => self.subscribe("ssubscribe", Kind::Shard, names, cx),
+            "monitor" if in_transaction => {
+                smallvec![Reply::error("ERR MONITOR isn't allowed for DENY BLOCKING client")]
+            }
+            "monitor" => {
+                cx.gateway.clients.get(self.id.client).into_iter().for_each(|me| cx.gateway.monitors.add(me));
+                smallvec![Reply::OK]
+            }
             "unsubscribe" => self.unsubscribe("unsubscribe", Kind::Channel, names, cx),
             "punsubscribe" => self.unsubscribe("punsubscribe", Kind::Pattern, names, cx),
             "sunsubscribe" => self.unsubscribe("sunsubscribe", Kind::Shard, names, cx),
@@ -136,6 +143,7 @@ impl Session {
 
     /// Ends whatever others would tell this connection.
     pub fn leave(&self, gateway: &Gateway) {
+        gateway.monitors.remove(self.id.client);
         if let Some(subscriber) = &self.subscriber {
             gateway.hub.leave(subscriber);
         }

@@ -16,7 +16,7 @@ use crate::node::Node;
 use bytes::BytesMut;
 use cluster::{PeerMessage, Request, Unblock};
 use command::{Args, Fault, SessionId};
-use node::gateway::{Action, Client, Context, Finish, Outcome, Pipeline, Port, Session, Way};
+use node::gateway::{Action, Call, Client, Context, Finish, Outcome, Pipeline, Port, Session, Way};
 use node::{RouteTable, StateInput, Task};
 use protocol::resp::{Decoder, Version};
 use std::cell::RefCell;
@@ -81,12 +81,21 @@ enum End {
 }
 
 /// What becomes of a reply.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Manner {
     /// How it is encoded.
     version: Version,
     /// CLIENT REPLY: it is thrown away.
     mute: bool,
+    /// The command, until its reply is there.
+    call: Option<Call>,
+}
+
+impl Manner {
+    /// Of a reply that is there already and not muted.
+    fn plain(version: Version) -> Manner {
+        Manner { version, mute: false, call: None }
+    }
 }
 
 /// A connection being served.
@@ -163,7 +172,7 @@ impl Connection {
     pub async fn serve(mut self) {
         let end = self.run().await;
         tracing::debug!(client = self.client.id, ?end, "connection closed");
-        self.session.tally.flush(&self.node.gateway.stats);
+        self.flush_tally();
         self.session.leave(&self.node.gateway);
         self.forget_watches();
         self.end_wait(None, Unblock::Gone);
@@ -318,13 +327,26 @@ impl Connection {
                     tracing::debug!(client = self.client.id, %error, "protocol error");
                     if let Some(reply) = error.reply() {
                         self.node.gateway.stats.reply(&reply);
-                        self.reply(reply, Vec::new(), Manner { version: self.version(), mute: false });
+                        self.reply(reply, Vec::new(), Manner::plain(self.version()));
                     }
                 }
             }
         }
+        self.lap(wall);
         self.submit();
         any
+    }
+
+    /// The commands answered since the clock was read last shared the time since then.
+    fn lap(&mut self, wall: WallMs) {
+        if self.session.in_lap() {
+            self.session.lap(clock::now(), wall, &self.node.gateway);
+        }
+    }
+
+    fn flush_tally(&mut self) {
+        let gateway = &self.node.gateway;
+        self.session.tally.flush(&gateway.stats, gateway.settings.tracks_latency());
     }
 
     fn version(&self) -> Version {
@@ -333,15 +355,18 @@ impl Connection {
 
     fn command(&mut self, args: Args, now: Mono, wall: WallMs) {
         if self.finishing {
-            self.reply(Fault::ShuttingDown.into(), Vec::new(), Manner { version: self.version(), mute: false });
+            self.reply(Fault::ShuttingDown.into(), Vec::new(), Manner::plain(self.version()));
             return;
         }
         let node = self.node.clone();
         let table = self.table.clone();
         let cx = Context { gateway: &node.gateway, table: &table, now, wall };
-        let Outcome { action, turns, mute, close } = self.session.command(args, cx);
+        let Outcome { action, call, clock, turns, mute, close } = self.session.command(args, cx);
         self.closing |= close;
-        let manner = Manner { version: self.version(), mute };
+        if clock {
+            self.lap(wall);
+        }
+        let manner = Manner { version: self.version(), mute, call };
         match action {
             Action::Reply(reply) => return self.reply(reply, turns, manner),
             Action::Dispatch(request, finish) => self.dispatch(request, finish, manner, now),
@@ -398,13 +423,13 @@ impl Connection {
     }
 
     fn take_answers(&mut self) {
-        for delivery in self.deliveries.drain(..) {
-            match &delivery.answer {
-                Ok(reply) => self.node.gateway.stats.reply(reply),
-                Err(fault) => self.node.gateway.stats.error(&fault.to_string()),
+        let (now, wall) = (clock::now(), clock::wall());
+        for Delivery { slot, part, answer } in self.deliveries.drain(..) {
+            if let Some(done) = self.pipeline.deliver(slot, part, answer, &mut self.session)
+                && let Some(call) = done.manner.call.take()
+            {
+                self.session.finished(call, done.reply, done.refused, now, wall, &self.node.gateway);
             }
-            let Delivery { slot, part, answer } = delivery;
-            self.pipeline.deliver(slot, part, answer, &mut self.session);
         }
     }
 
@@ -413,8 +438,8 @@ impl Connection {
         if let Some(name) = self.session.tally.last() {
             self.last_command = name;
         }
+        self.flush_tally();
         let stats = &self.node.gateway.stats;
-        self.session.tally.flush(stats);
         if self.received > 0 {
             stats.bytes_in.fetch_add(std::mem::take(&mut self.received), Relaxed);
         }

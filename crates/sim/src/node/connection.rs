@@ -95,6 +95,8 @@ impl Connection {
     ) {
         let Outcome { action, turns, mute, .. } = self.session.command(args, Context { gateway, table, now, wall });
         debug_assert!(turns.is_empty(), "simulated clients neither subscribe nor publish");
+        self.session.lap(now, wall, gateway);
+        self.session.tally.flush(&gateway.stats, false);
         match action {
             Action::Reply(reply) => self.pipeline.ready(reply, turns, mute),
             Action::Dispatch(request, finish) => out.push(self.dispatch(request, finish, mute, table, now)),

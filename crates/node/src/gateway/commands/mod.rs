@@ -3,8 +3,11 @@
 mod client;
 mod cluster;
 mod connection;
+mod latency;
+mod memory;
 mod pubsub;
 mod server;
+mod slowlog;
 
 pub(super) use connection::REDIS_VERSION;
 
@@ -32,9 +35,14 @@ impl Session {
             "asking" | "readonly" | "readwrite" => Action::Reply(self.cluster_mode(name)),
             "auth" | "hello" | "ping" | "echo" | "select" | "quit" => Action::Reply(self.connection(command, cx)),
             "reset" => self.reset(command, cx),
+            "latency" => Action::Reply(self.latency(command, cx)),
+            "memory" => Action::Reply(memory::memory(command, cx)),
             "pubsub" => Action::Reply(self.pubsub(command, cx)),
+            "slowlog" => Action::Reply(slowlog::slowlog(command, cx)),
             // A script is over before anything else is evaluated on its shard, at its limits at the latest.
-            _ if name == "script|kill" => Action::Reply(Reply::error("NOTBUSY No scripts in execution right now.")),
+            _ if name == "script|kill" || name == "function|kill" => {
+                Action::Reply(Reply::error("NOTBUSY No scripts in execution right now."))
+            }
             _ => Action::Reply(self.server(command, cx)),
         }
     }
@@ -71,6 +79,15 @@ fn integer(word: &[u8]) -> Option<i64> {
 /// An error with a client's words in it, which must not break the line.
 fn error(line: String) -> Reply {
     Reply::Error(line.replace(['\r', '\n'], " ").into())
+}
+
+/// A subcommand got more words than it takes.
+fn wrong_arguments(command: &Command) -> Reply {
+    let (container, own) = command.spec.name.split_once('|').unwrap_or((command.spec.name, ""));
+    error(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{own}'. Try {} HELP.",
+        container.to_uppercase()
+    ))
 }
 
 fn text(s: impl Into<String>) -> Reply {

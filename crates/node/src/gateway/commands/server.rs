@@ -1,4 +1,4 @@
-//! CONFIG, INFO, TIME, WAIT, DEBUG.
+//! CONFIG, INFO, ROLE, TIME, WAIT, DEBUG.
 
 use super::{NOT_AN_INTEGER, SYNTAX_ERROR, error, integer, text};
 use crate::gateway::context::Context;
@@ -21,11 +21,19 @@ impl Session {
                 Err(reply) => reply,
             },
             "config|resetstat" => {
+                self.tally.flush(&cx.gateway.stats, false);
                 cx.gateway.stats.reset();
                 Reply::OK
             }
+            // A file that is written by others than its owner surprises at the next start.
+            "config|rewrite" if cx.gateway.facts.config_file.is_empty() => {
+                Reply::error("ERR The server is running without a config file")
+            }
+            "config|rewrite" => Reply::error("ERR Polder does not write its configuration file; edit it and restart"),
+            // To clients every node is a master: replication happens below the protocol.
+            "role" => Reply::Array(vec![text("master"), Reply::Integer(0), Reply::Array(Vec::new())]),
             "info" => {
-                self.tally.flush(&cx.gateway.stats);
+                self.tally.flush(&cx.gateway.stats, cx.gateway.settings.tracks_latency());
                 Reply::Verbatim(*b"txt", info::render(&args[1..], self.port, cx).into())
             }
             "time" => {

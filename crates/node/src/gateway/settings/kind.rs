@@ -17,6 +17,8 @@ pub(super) enum Kind {
     Choice(&'static [&'static str]),
     /// Anything.
     Text,
+    /// Numbers from 0 to 100.
+    Percentiles,
     /// `class hard soft seconds`, four words for each class.
     BufferLimits,
 }
@@ -46,8 +48,21 @@ impl Kind {
                 .map(|w| (*w).to_owned())
                 .ok_or_else(|| format!("argument(s) must be one of the following: {}", words.join(", "))),
             Kind::Text => Ok(value.to_owned()),
+            Kind::Percentiles => percentiles(value),
             Kind::BufferLimits => merge_limits(value, current),
         }
+    }
+}
+
+/// Most percentiles that INFO shows for each command.
+const PERCENTILES_MAX: usize = 16;
+
+fn percentiles(value: &str) -> Result<String, String> {
+    let one = |word: &str| word.parse::<f64>().ok().filter(|p| (0.0..=100.0).contains(p)).map(|p| p.to_string());
+    let all: Option<Vec<String>> = value.split_ascii_whitespace().map(one).collect();
+    match all {
+        Some(all) if all.len() <= PERCENTILES_MAX => Ok(all.join(" ")),
+        _ => Err(format!("the percentiles must be at most {PERCENTILES_MAX} numbers from 0 to 100")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The parameters of Redis that are known here.
 
 use super::Parameter;
-use super::kind::Kind::{self, Bool, BufferLimits, Choice, Fixed, Immutable, Integer, Memory, Text};
+use super::kind::Kind::{self, Bool, BufferLimits, Choice, Fixed, Immutable, Integer, Memory, Percentiles, Text};
 
 const fn p(name: &'static str, kind: Kind, default: &'static str) -> Parameter {
     Parameter { name, alias: None, kind, default }
@@ -19,7 +19,13 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     // These take effect.
     p("client-output-buffer-limit", BufferLimits, ""),
     p("maxclients", Integer(1, INT), ""),
+    p("latency-monitor-threshold", Integer(0, LONG), "0"),
+    p("latency-tracking", Bool, "yes"),
+    p("latency-tracking-info-percentiles", Percentiles, "50 99 99.9"),
     p("proto-max-bulk-len", Memory(1024 * 1024, LONG), "67108864"),
+    p("slowlog-log-slower-than", Integer(-1, LONG), "10000"),
+    // Each may take four kilobytes.
+    p("slowlog-max-len", Integer(0, 65_536), "128"),
     p("timeout", Integer(0, INT), "0"),
     // These state what is so.
     p("appendfsync", Fixed, "always"),
@@ -61,8 +67,6 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     p("hll-sparse-max-bytes", Integer(0, LONG), "3000"),
     p("hz", Integer(0, INT), "10"),
     p("key-load-delay", Integer(-INT, INT), "0"),
-    p("latency-monitor-threshold", Integer(0, LONG), "0"),
-    p("latency-tracking", Bool, "yes"),
     p("lazyfree-lazy-eviction", Bool, "no"),
     p("lazyfree-lazy-expire", Bool, "no"),
     p("lazyfree-lazy-server-del", Bool, "no"),
@@ -86,8 +90,6 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     p("set-max-intset-entries", Integer(0, LONG), "512"),
     p("set-max-listpack-entries", Integer(0, LONG), "128"),
     p("set-max-listpack-value", Integer(0, LONG), "64"),
-    p("slowlog-log-slower-than", Integer(-1, LONG), "10000"),
-    p("slowlog-max-len", Integer(0, LONG), "128"),
     p("stop-writes-on-bgsave-error", Bool, "yes"),
     p("stream-node-max-bytes", Memory(0, LONG), "4096"),
     p("stream-node-max-entries", Integer(0, LONG), "100"),

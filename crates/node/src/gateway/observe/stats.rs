@@ -1,8 +1,10 @@
 //! Counters that INFO reports and CONFIG RESETSTAT clears.
 
+use super::histogram::Histogram;
 use command::{COMMAND_COUNT, Reply, Spec, specs};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Different error codes counted at most; further ones are counted together.
@@ -19,6 +21,8 @@ pub struct Calls {
     pub rejected: u64,
     /// How often it answered an error.
     pub failed: u64,
+    /// How long those that ran took to be answered, together, in nanoseconds.
+    pub nanos: u64,
 }
 
 /// Counters of one command, on a cache line of their own: two busy commands must not slow each other.
@@ -28,6 +32,8 @@ struct Row {
     calls: AtomicU64,
     rejected: AtomicU64,
     failed: AtomicU64,
+    nanos: AtomicU64,
+    times: OnceLock<Histogram>,
 }
 
 /// Counters of the whole node.
@@ -95,9 +101,15 @@ impl Stats {
             calls: row.calls.load(Relaxed),
             rejected: row.rejected.load(Relaxed),
             failed: row.failed.load(Relaxed),
+            nanos: row.nanos.load(Relaxed),
         };
         let all = specs().iter().map(|spec| (spec.name, read(&self.by_command[spec.id.index()])));
         all.filter(|(_, calls)| *calls != Calls::default()).collect()
+    }
+
+    /// How long calls of a command took; `None` when none was counted.
+    pub(in crate::gateway) fn times(&self, spec: &Spec) -> Option<&Histogram> {
+        self.by_command[spec.id.index()].times.get().filter(|times| times.count() > 0)
     }
 
     /// Errors by code.
@@ -120,8 +132,11 @@ impl Stats {
             counter.store(0, Relaxed);
         }
         for row in &self.by_command {
-            for counter in [&row.calls, &row.rejected, &row.failed] {
+            for counter in [&row.calls, &row.rejected, &row.failed, &row.nanos] {
                 counter.store(0, Relaxed);
+            }
+            if let Some(times) = row.times.get() {
+                times.reset();
             }
         }
         self.by_error.lock().clear();
@@ -132,20 +147,37 @@ impl Stats {
 #[derive(Debug, Default)]
 pub struct Tally {
     seen: smallvec::SmallVec<[(&'static Spec, Calls); 4]>,
+    /// Calls that took the same time, in nanoseconds: a batch is measured together.
+    times: smallvec::SmallVec<[(&'static Spec, u64, u64); 4]>,
     local_reads: u64,
     last: Option<&'static str>,
 }
 
 impl Tally {
-    /// Counts a call.
-    pub fn call(&mut self, spec: &'static Spec) {
+    /// Notes a command that was understood.
+    pub(super) fn taken_up(&mut self, spec: &'static Spec) {
         self.last = Some(spec.name);
-        self.entry(spec).calls += 1;
+    }
+
+    /// Counts a call, and whether it answered an error.
+    pub(super) fn called(&mut self, spec: &'static Spec, failed: bool) {
+        let calls = self.entry(spec);
+        calls.calls += 1;
+        calls.failed += u64::from(failed);
     }
 
     /// Counts a command that was refused before it ran.
-    pub fn rejected(&mut self, spec: &'static Spec) {
+    pub(super) fn rejected(&mut self, spec: &'static Spec) {
         self.entry(spec).rejected += 1;
+    }
+
+    /// Adds how long `n` calls took, each.
+    pub(super) fn took(&mut self, spec: &'static Spec, nanos: u64, n: u64) {
+        self.entry(spec).nanos += nanos * n;
+        match self.times.last_mut() {
+            Some((last, same, count)) if *last == spec && *same == nanos => *count += n,
+            _ => self.times.push((spec, nanos, n)),
+        }
     }
 
     /// Counts a read served without visiting a worker.
@@ -153,7 +185,7 @@ impl Tally {
         self.local_reads += 1;
     }
 
-    /// The command counted last, until it is flushed.
+    /// The command taken up last.
     #[must_use]
     pub fn last(&self) -> Option<&'static str> {
         self.last
@@ -167,8 +199,8 @@ impl Tally {
         &mut self.seen[at].1
     }
 
-    /// Adds everything to the node's counters.
-    pub fn flush(&mut self, stats: &Stats) {
+    /// Adds everything to the node's counters. `tracks`: how long calls took is counted by command.
+    pub fn flush(&mut self, stats: &Stats, tracks: bool) {
         if self.seen.is_empty() {
             return;
         }
@@ -176,18 +208,25 @@ impl Tally {
         for (spec, calls) in self.seen.drain(..) {
             let row = &stats.by_command[spec.id.index()];
             commands += calls.calls;
-            for (counter, n) in
-                [(&row.calls, calls.calls), (&row.rejected, calls.rejected), (&row.failed, calls.failed)]
-            {
+            for (counter, n) in [
+                (&row.calls, calls.calls),
+                (&row.rejected, calls.rejected),
+                (&row.failed, calls.failed),
+                (&row.nanos, calls.nanos),
+            ] {
                 if n > 0 {
                     counter.fetch_add(n, Relaxed);
                 }
             }
         }
+        for (spec, nanos, n) in self.times.drain(..) {
+            if tracks {
+                stats.by_command[spec.id.index()].times.get_or_init(Histogram::default).record(nanos, n);
+            }
+        }
         stats.commands.fetch_add(commands, Relaxed);
         if self.local_reads > 0 {
-            stats.local_reads.fetch_add(self.local_reads, Relaxed);
+            stats.local_reads.fetch_add(std::mem::take(&mut self.local_reads), Relaxed);
         }
-        (self.local_reads, self.last) = (0, None);
     }
 }
