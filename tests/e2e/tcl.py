@@ -23,7 +23,8 @@ RUNS = (
     (("--ignore-encoding",), "type/list type/list-3".split()),
     (("--ignore-encoding",), "type/list-2 type/set".split()),
     (("--ignore-encoding",), "type/stream type/stream-cgroups".split()),
-    ((), ("scripting",)),
+    ((), "scripting functions slowlog latency-monitor introspection-2 info-command dump".split()),
+    (("--ignore-encoding",), ("keyspace",)),
 )
 # A run waits for replies most of the time, so several share the cores well.
 RUNS_AT_ONCE = 3
@@ -33,10 +34,6 @@ TIMEOUT_SECONDS = 600
 
 # What is changed in the copy of the test tree: file, text, what stands there instead.
 CHANGES = (
-    # The harness empties the server's function library before each unit; where functions are not served there is none.
-    ("support/server.tcl", "    r function flush\n", "    catch {r function flush}\n"),
-    # The unit runs its tests once as functions and once as scripts; functions are not served.
-    ("unit/scripting.tcl", "foreach is_eval {0 1} {", "foreach is_eval {1} {"),
     # Several clients begin to wait one after the other, each on a connection of its own, and the tests expect them to be served in
     # that order. One thread reads connections in the order in which they were written; several do not, so a client that begins to
     # wait gets the time to arrive.
