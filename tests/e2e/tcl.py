@@ -23,7 +23,7 @@ RUNS = (
     (("--ignore-encoding",), "type/list type/list-3".split()),
     (("--ignore-encoding",), "type/list-2 type/set".split()),
     (("--ignore-encoding",), "type/stream type/stream-cgroups".split()),
-    ((), "scripting functions slowlog latency-monitor introspection-2 info-command dump".split()),
+    ((), "scripting functions slowlog latency-monitor introspection-2 info-command protocol dump".split()),
     (("--ignore-encoding",), ("keyspace",)),
 )
 # A run waits for replies most of the time, so several share the cores well.
