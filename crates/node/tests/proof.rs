@@ -146,6 +146,8 @@ fn writes_wait_while_tables_are_far_above_their_limit() {
     }
     assert_eq!(bench.ask("set c 1"), "");
     assert!(bench.open.is_empty(), "it waits for a flush");
+    bench.store.replica(SHARD).unwrap().snapshot().unwrap();
+    assert!(bench.store.needs_flush(), "also when a snapshot has frozen what waits for it");
     bench.store.flush().unwrap();
     assert_eq!(bench.tell(StateInput::Flushed), "");
     assert_eq!(bench.commit(), "set c 1=Ok(Simple(\"OK\"))");

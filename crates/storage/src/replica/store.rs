@@ -23,7 +23,7 @@ use stdx::ShardId;
 pub struct StoreOptions {
     /// Bytes of hot values kept in memory, for all replicas together.
     pub cache_bytes: u64,
-    /// Bytes of active tables, for all replicas together, at which `Store::needs_flush` says so.
+    /// Bytes of tables, for all replicas together, at which `Store::needs_flush` says so.
     pub flush_bytes: u64,
     /// Seed of the hash function of tables and cache. Give each process its own, so that clients cannot choose keys that collide.
     pub hash_seed: u64,
@@ -190,10 +190,11 @@ impl Store {
         self.inner.shared.engine.ingest(&mut std::iter::once((local_key(name), Some(value))))
     }
 
-    /// Bytes of active tables: what the next flush will write, roughly. For limits.
+    /// Bytes of all tables: what the next flush will write, roughly. Snapshots freeze tables, too, and a flush that failed
+    /// leaves them behind.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        self.inner.shared.active_bytes.load(Relaxed) as u64
+        self.inner.shared.table_bytes()
     }
 
     /// All memory of the store, in parts.
@@ -207,7 +208,7 @@ impl Store {
         }
     }
 
-    /// Whether active tables have reached the limit of the options.
+    /// Whether tables have reached the limit of the options.
     #[must_use]
     pub fn needs_flush(&self) -> bool {
         self.memory_bytes() >= self.inner.shared.flush_bytes
@@ -241,9 +242,12 @@ impl Replica {
 }
 
 impl Shared {
+    fn table_bytes(&self) -> u64 {
+        (self.active_bytes.load(Relaxed) + self.frozen_bytes.load(Relaxed)) as u64
+    }
+
     fn must_wait(&self) -> bool {
-        let bytes = self.active_bytes.load(Relaxed) + self.frozen_bytes.load(Relaxed);
-        bytes as u64 >= self.flush_bytes.saturating_mul(2)
+        self.table_bytes() >= self.flush_bytes.saturating_mul(2)
     }
 
     pub(super) fn probe<'k>(&self, key: &'k [u8]) -> Probe<'k> {
