@@ -44,7 +44,7 @@ fuzz_target!(|text: &[u8]| {
             interpreter.compile(sha, BODY.as_bytes()).expect("the script is right");
         }
         let arguments = [Bytes::copy_from_slice(text)];
-        match interpreter.run(Script { sha, keys: &[], arguments: &arguments, seed: 1 }, &mut NoCommands) {
+        match interpreter.run(Script { sha, function: None, keys: &[], arguments: &arguments, seed: 1 }, &mut NoCommands) {
             Ran::Reply(reply) => assert_eq!(reply, Reply::Bulk(Bytes::from_static(b"served"))),
             Ran::Ended(_) => *slot = None,
             Ran::Halted => unreachable!("the host never halts a script"),
