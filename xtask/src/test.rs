@@ -115,7 +115,7 @@ const NAMED_ONLY: &[&str] = &["nemesis-long"];
 /// Seconds that the simulator gets for fresh seeds on each of two cores, and that each fuzz target gets.
 const SIMULATION_SECONDS: u32 = 240;
 const SIMULATION_THREADS: u32 = 2;
-const FUZZ_SECONDS: u32 = 15;
+const FUZZ_SECONDS: u32 = 10;
 /// Seeds that are run twice, to see that they lead to the same history.
 const SEEDS_RUN_TWICE: u32 = 50;
 
